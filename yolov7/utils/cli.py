@@ -1,0 +1,24 @@
+"""How every command line of the project ends when the user made a mistake."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from yolov7.utils.errors import UserError
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a script's `main` and exit with its code.
+
+    A `UserError` is printed without a stack trace and ends the process with exit code 1; with
+    `--debug` on the command line the stack trace is shown instead.
+    """
+    try:
+        code = main()
+    except UserError as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        code = 1
+    sys.exit(code or 0)

@@ -1,0 +1,53 @@
+"""A report of the machine and the versions a run used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+import torch
+
+_PACKAGES = (
+    "yolov7", "torch", "torchvision", "numpy", "fvcore", "timm", "opencv-python-headless",
+    "opencv-python", "pycocotools", "hotcoco", "detectron2",
+)  # fmt: skip
+
+
+def collect_environment() -> str:
+    """Describe the machine and the installed packages, a line each, for logs and bug reports."""
+    rows = [
+        ("system", platform.platform()),
+        ("processor", f"{_processor()}, {os.cpu_count()} logical cores"),
+        ("python", platform.python_version()),
+        ("torch threads", str(torch.get_num_threads())),
+        ("gpu", _gpus()),
+        *((name, _version(name)) for name in _PACKAGES),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _gpus() -> str:
+    if not torch.cuda.is_available():
+        return "none"
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{', '.join(names)} (CUDA {torch.version.cuda})"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
