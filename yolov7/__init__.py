@@ -1,3 +1,3 @@
-"""YOLOv7 – Beyond Detection: object detection and instance segmentation, one config line per idea."""
+"""YOLOv7 – Beyond Detection: detection and instance segmentation, one config line per idea."""
 
 __version__ = "0.1.0"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 
 from yolov7.utils.errors import UserError
+
+
+def add_debug_argument(parser: argparse.ArgumentParser) -> None:
+    """Give a script the flag `--debug`, which `run_command` looks for."""
+    parser.add_argument("--debug", action="store_true", help="show the stack trace of an error")
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -1,0 +1,18 @@
+"""`DATASETS.*` and `DATALOADER.*`: own data sets by config, and what a bad picture means."""
+
+from __future__ import annotations
+
+from yolov7.d2 import CfgNode
+
+
+def add_dataset_config(cfg: CfgNode) -> None:
+    """Add our keys under `DATASETS` and `DATALOADER`."""
+    # Own data sets without a line of Python, a list of
+    # {NAME: my_train, FORMAT: coco, ANNOTATIONS: a.json, IMAGES: folder}.
+    cfg.DATASETS.REGISTER = []
+    # Class names in the order of the class indices; empty: taken from the annotations.
+    cfg.DATASETS.CLASS_NAMES = []
+
+    # A missing or unreadable picture in training: "error" stops, "skip" draws another one and
+    # counts it in the log.
+    cfg.DATALOADER.ON_BAD_IMAGE = "error"

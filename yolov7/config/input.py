@@ -1,0 +1,58 @@
+"""`INPUT.*`: picture size and augmentation. Nothing of ours is on by default."""
+
+from __future__ import annotations
+
+from yolov7.d2 import CfgNode
+
+
+def add_input_config(cfg: CfgNode) -> None:
+    """Add our keys under `INPUT`."""
+    node = cfg.INPUT
+
+    # (height, width) that pictures are fitted into, keeping their aspect.
+    node.INPUT_SIZE = [640, 640]
+    # After augmentation, boxes with a side of at most this many pixels are dropped.
+    node.MIN_BOX_SIDE = 1.0
+
+    # Every PERIOD iterations another training size: the height is drawn from
+    # MIN_SIZE, MIN_SIZE + STEP ... MAX_SIZE, the width keeps INPUT_SIZE's ratio.
+    node.MULTI_SCALE = CfgNode()
+    node.MULTI_SCALE.ENABLED = False
+    node.MULTI_SCALE.MIN_SIZE = 480
+    node.MULTI_SCALE.MAX_SIZE = 800
+    node.MULTI_SCALE.STEP = 32
+    node.MULTI_SCALE.PERIOD = 10
+
+    # Offsets added to 8-bit hue, saturation and value, each with PROBABILITY (YOLOX).
+    node.HSV_SHIFT = CfgNode()
+    node.HSV_SHIFT.ENABLED = False
+    node.HSV_SHIFT.HUE = 5
+    node.HSV_SHIFT.SATURATION = 30
+    node.HSV_SHIFT.VALUE = 30
+    node.HSV_SHIFT.PROBABILITY = 0.5
+
+    # Affine or perspective warp of single pictures about their centre.
+    node.RANDOM_AFFINE = CfgNode()
+    node.RANDOM_AFFINE.ENABLED = False
+    # Rotation and shear in degrees, each drawn from (-x, x).
+    node.RANDOM_AFFINE.DEGREES = 0.0
+    node.RANDOM_AFFINE.SHEAR = 0.0
+    # Shift as a fraction of the picture's side, drawn from (-x, x).
+    node.RANDOM_AFFINE.TRANSLATE = 0.1
+    node.RANDOM_AFFINE.SCALE = [0.5, 1.5]
+    node.RANDOM_AFFINE.PERSPECTIVE = 0.0
+
+    # Mosaic of several pictures, warped as one, then mixed with another picture (YOLOX).
+    # Off in the last SOLVER.LAST_PHASE_ITERS iterations.
+    node.MOSAIC_AND_MIXUP = CfgNode()
+    node.MOSAIC_AND_MIXUP.ENABLED = False
+    node.MOSAIC_AND_MIXUP.PROBABILITY = 1.0
+    node.MOSAIC_AND_MIXUP.NUM_IMAGES = 4
+    node.MOSAIC_AND_MIXUP.DEGREES = 10.0
+    node.MOSAIC_AND_MIXUP.TRANSLATE = 0.1
+    node.MOSAIC_AND_MIXUP.SCALE = [0.1, 2.0]
+    node.MOSAIC_AND_MIXUP.SHEAR = 2.0
+    node.MOSAIC_AND_MIXUP.PERSPECTIVE = 0.0
+    node.MOSAIC_AND_MIXUP.ENABLE_MIXUP = True
+    node.MOSAIC_AND_MIXUP.MIXUP_PROBABILITY = 1.0
+    node.MOSAIC_AND_MIXUP.MIXUP_SCALE = [0.5, 1.5]

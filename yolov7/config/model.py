@@ -1,0 +1,67 @@
+"""`MODEL.*`: the five parts of a detector and what they are built with."""
+
+from __future__ import annotations
+
+from yolov7.d2 import CfgNode
+
+
+def add_model_config(cfg: CfgNode) -> None:
+    """Add our keys under `MODEL`."""
+    model = cfg.MODEL
+
+    # Value (0-255) of the pixels that pad a batch; the same in every channel.
+    model.PADDED_VALUE = 114.0
+    # How overlapping detections are thinned out: "normal" (within a class) or "agnostic".
+    model.NMS_TYPE = "normal"
+
+    model.YOLO = CfgNode()
+    # Number of classes; must equal the data sets' number of classes.
+    model.YOLO.CLASSES = 80
+    # Detections below this score are dropped. Above 0.05 it lowers the measured AP.
+    model.YOLO.CONF_THRESHOLD = 0.01
+    # IoU above which the weaker of two detections is dropped.
+    model.YOLO.NMS_THRESHOLD = 0.65
+    # Multipliers of channels and of block repeats: nano .25/.33, tiny .375/.33, s .5/.33,
+    # m .75/.67, l 1/1, x 1.25/1.33.
+    model.YOLO.WIDTH_MUL = 1.0
+    model.YOLO.DEPTH_MUL = 1.0
+
+    # CSPDarknet, its neck and the decoupled head.
+    model.DARKNET = CfgNode()
+    # 3x3 convolutions as depthwise + pointwise (YOLOX-nano).
+    model.DARKNET.DEPTH_WISE = False
+    model.DARKNET.ACTIVATION = "silu"
+
+    model.NECK = CfgNode()
+    model.NECK.NAME = "CSPPAFPN"
+    # The neck takes its inputs from the backbone by stride, so a backbone is swapped by one line.
+    model.NECK.IN_STRIDES = [8, 16, 32]
+
+    model.HEAD = CfgNode()
+    model.HEAD.NAME = "DecoupledHead"
+    # Width of the head's branches before WIDTH_MUL.
+    model.HEAD.CHANNELS = 256
+    # Initial probability of a class and of an object at every place (bias initialisation).
+    model.HEAD.PRIOR_PROBABILITY = 0.01
+
+    model.ASSIGNER = CfgNode()
+    model.ASSIGNER.NAME = "SimOTA"
+    # Half side of the window of candidate cells around an object's centre, in strides.
+    model.ASSIGNER.CENTER_RADIUS = 1.5
+    # Number of best IoUs whose sum gives an object's number of cells.
+    model.ASSIGNER.TOP_K = 10
+    # Weights of the two costs.
+    model.ASSIGNER.CLASS_COST = 1.0
+    model.ASSIGNER.IOU_COST = 3.0
+
+    model.CRITERION = CfgNode()
+    model.CRITERION.NAME = "DenseCriterion"
+    # Names of the loss functions and the weights of their terms.
+    model.CRITERION.BOX_LOSS = "iou_squared"
+    model.CRITERION.CLASS_LOSS = "bce"
+    model.CRITERION.OBJECTNESS_LOSS = "bce"
+    model.CRITERION.BOX_WEIGHT = 5.0
+    model.CRITERION.CLASS_WEIGHT = 1.0
+    model.CRITERION.OBJECTNESS_WEIGHT = 1.0
+    # L1 on the raw box regressions; switched on for the last phase only (SOLVER.LAST_PHASE_ITERS).
+    model.CRITERION.L1_WEIGHT = 1.0

@@ -1,0 +1,35 @@
+"""`SOLVER.*`: optimiser, schedule, averaging and what a broken loss means."""
+
+from __future__ import annotations
+
+from yolov7.d2 import CfgNode
+
+
+def add_solver_config(cfg: CfgNode) -> None:
+    """Add our keys under `SOLVER`.
+
+    `LR_SCHEDULER_NAME` also takes "WarmupCosineFlatLR" (YOLOX: warm-up, cosine down to
+    BASE_LR_END, constant for FLAT_ITERS), `WARMUP_METHOD` also "quadratic".
+    """
+    solver = cfg.SOLVER
+
+    # Name of the optimiser: SGD or AdamW.
+    solver.OPTIMIZER = "SGD"
+    # Iterations at the end with the constant learning rate BASE_LR_END (WarmupCosineFlatLR).
+    solver.FLAT_ITERS = 0
+    # Iterations at the end without Mosaic and MixUp and with the criterion's L1 term.
+    solver.LAST_PHASE_ITERS = 0
+
+    # Exponential moving average of the weights, which is evaluated and shipped. The decay rises
+    # as DECAY * (1 - exp(-updates / TAU)).
+    solver.EMA = CfgNode()
+    solver.EMA.ENABLED = False
+    solver.EMA.DECAY = 0.9998
+    solver.EMA.TAU = 2000.0
+
+    # Number format of mixed precision: "bfloat16" anywhere, "float16" on CUDA only.
+    solver.AMP.DTYPE = "bfloat16"
+
+    # A loss that is not finite: "stop" writes a report that replays the step and ends the
+    # training, "skip" writes the report, leaves the step out and goes on.
+    solver.ON_NONFINITE_LOSS = "stop"
