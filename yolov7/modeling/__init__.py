@@ -1,0 +1,41 @@
+"""Detectors and the parts they are built from; importing it fills the registries."""
+
+from yolov7.modeling.build import (
+    build_assigner,
+    build_backbone,
+    build_criterion,
+    build_detector,
+    build_head,
+    build_neck,
+    build_postprocessor,
+    find_component,
+)
+from yolov7.modeling.registries import (
+    ASSIGNER_REGISTRY,
+    BACKBONE_REGISTRY,
+    CRITERION_REGISTRY,
+    HEAD_REGISTRY,
+    LOSS_REGISTRY,
+    META_ARCH_REGISTRY,
+    NECK_REGISTRY,
+    POSTPROCESSOR_REGISTRY,
+)
+
+__all__ = [
+    "ASSIGNER_REGISTRY",
+    "BACKBONE_REGISTRY",
+    "CRITERION_REGISTRY",
+    "HEAD_REGISTRY",
+    "LOSS_REGISTRY",
+    "META_ARCH_REGISTRY",
+    "NECK_REGISTRY",
+    "POSTPROCESSOR_REGISTRY",
+    "build_assigner",
+    "build_backbone",
+    "build_criterion",
+    "build_detector",
+    "build_head",
+    "build_neck",
+    "build_postprocessor",
+    "find_component",
+]

@@ -1,0 +1,76 @@
+"""From names in a config to parts of a detector, with an error that helps for names not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from yolov7.d2 import Backbone, CfgNode, Registry, ShapeSpec, build_model
+from yolov7.d2 import build_backbone as build_registered_backbone
+from yolov7.modeling.registries import (
+    ASSIGNER_REGISTRY,
+    BACKBONE_REGISTRY,
+    CRITERION_REGISTRY,
+    HEAD_REGISTRY,
+    META_ARCH_REGISTRY,
+    NECK_REGISTRY,
+    POSTPROCESSOR_REGISTRY,
+)
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import suggest
+
+
+def find_component(registry: Registry, name: str, key: str) -> Any:
+    """Look a component up in its table.
+
+    Args:
+        registry: the table.
+        name: the name to find.
+        key: the config key that holds the name, for the error message.
+
+    Raises:
+        ConfigError: the table has no such name; the message suggests the nearest one.
+    """
+    if name not in registry:
+        known = [entry for entry, _ in registry]
+        raise ConfigError(f"{key}: there is no '{name}'.{suggest(name, known)}")
+    return registry.get(name)
+
+
+def build_detector(cfg: CfgNode) -> nn.Module:
+    """Build the meta-architecture `MODEL.META_ARCHITECTURE` on `MODEL.DEVICE`."""
+    find_component(META_ARCH_REGISTRY, cfg.MODEL.META_ARCHITECTURE, "MODEL.META_ARCHITECTURE")
+    return build_model(cfg)
+
+
+def build_backbone(cfg: CfgNode) -> Backbone:
+    """Build the backbone `MODEL.BACKBONE.NAME` for images of `len(MODEL.PIXEL_MEAN)` channels."""
+    find_component(BACKBONE_REGISTRY, cfg.MODEL.BACKBONE.NAME, "MODEL.BACKBONE.NAME")
+    return build_registered_backbone(cfg)
+
+
+def build_neck(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
+    """Build the neck `MODEL.NECK.NAME` on a backbone's `output_shape()`."""
+    return find_component(NECK_REGISTRY, cfg.MODEL.NECK.NAME, "MODEL.NECK.NAME")(cfg, input_shape)
+
+
+def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
+    """Build the head `MODEL.HEAD.NAME` on a neck's `output_shape()`."""
+    return find_component(HEAD_REGISTRY, cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME")(cfg, input_shape)
+
+
+def build_assigner(cfg: CfgNode) -> Any:
+    """Build the assigner `MODEL.ASSIGNER.NAME`."""
+    return find_component(ASSIGNER_REGISTRY, cfg.MODEL.ASSIGNER.NAME, "MODEL.ASSIGNER.NAME")(cfg)
+
+
+def build_criterion(cfg: CfgNode) -> nn.Module:
+    """Build the criterion `MODEL.CRITERION.NAME`, which builds its own assigner and losses."""
+    return find_component(CRITERION_REGISTRY, cfg.MODEL.CRITERION.NAME, "MODEL.CRITERION.NAME")(cfg)
+
+
+def build_postprocessor(cfg: CfgNode, name: str = "DensePostprocessor") -> Any:
+    """Build a postprocessor; which one follows from the family's predictions, not from a key."""
+    return find_component(POSTPROCESSOR_REGISTRY, name, "postprocessor")(cfg)
