@@ -1,0 +1,1 @@
+"""Pure functions on boxes: geometry and non-maximum suppression."""
