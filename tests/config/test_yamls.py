@@ -1,0 +1,59 @@
+"""Every yaml of the repository loads, says how it is used, and is consistent with itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yolov7.config import changed_but_not_honoured, load_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+YAMLS = sorted(file for file in CONFIGS.rglob("*.yaml") if "_base_" not in file.parts)
+
+
+def identifier(file: Path) -> str:
+    return str(file.relative_to(CONFIGS))
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=identifier)
+def test_a_yaml_loads_and_its_head_comment_tells_how_to_use_it(path: Path) -> None:
+    cfg = load_config(path)
+    assert not changed_but_not_honoured(cfg)
+    head = "".join(
+        line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#")
+    )
+    assert f"--config-file {path.relative_to(CONFIGS.parent)}" in head
+    for word in ("Command:", "Hardware:", "Time:", "Expected:"):
+        assert word in head
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=identifier)
+def test_schedule_and_classes_are_consistent(path: Path) -> None:
+    cfg = load_config(path)
+    solver = cfg.SOLVER
+    assert solver.WARMUP_ITERS + solver.FLAT_ITERS < solver.MAX_ITER
+    assert 0 < solver.LAST_PHASE_ITERS < solver.MAX_ITER
+    assert solver.BASE_LR_END < solver.BASE_LR
+    names = cfg.DATASETS.CLASS_NAMES
+    assert not names or len(names) == cfg.MODEL.YOLO.CLASSES
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=identifier)
+def test_mean_and_std_follow_the_channel_order_of_the_family(path: Path) -> None:
+    cfg = load_config(path)
+    expected = {"YOLOX": ("BGR", [0.0] * 3, [1.0] * 3)}[cfg.MODEL.META_ARCHITECTURE]
+    assert (cfg.INPUT.FORMAT, cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD) == expected
+
+
+@pytest.mark.parametrize("name", ["yolox_nano", "yolox_s"])
+def test_the_coco_recipe_is_the_papers(name: str) -> None:
+    """300 epochs of 1,849 iterations; warm-up 5, constant 15, without Mosaic 16 epochs."""
+    solver = load_config(CONFIGS / "coco" / f"{name}.yaml").SOLVER
+    epoch = -(-118287 // solver.IMS_PER_BATCH)
+    assert epoch == 1849
+    assert solver.MAX_ITER == 300 * epoch
+    assert solver.WARMUP_ITERS == 5 * epoch
+    assert solver.FLAT_ITERS == 15 * epoch
+    assert solver.LAST_PHASE_ITERS == 16 * epoch
+    assert pytest.approx(solver.BASE_LR * 0.05) == solver.BASE_LR_END
