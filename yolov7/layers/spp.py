@@ -1,0 +1,53 @@
+"""Spatial pyramid pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from yolov7.layers.activation import ModuleFactory
+from yolov7.layers.conv import ConvNormAct
+from yolov7.layers.norm import NormFactory, yolo_batch_norm
+
+
+class SPP(nn.Module):
+    """Squeeze, max-pool over several windows, concatenate, mix (He et al., arXiv:1406.4729).
+
+    Maps (B, in_channels, H, W) to (B, out_channels, H, W).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_sizes: Sequence[int] = (5, 9, 13),
+        norm: NormFactory = yolo_batch_norm,
+        activation: ModuleFactory = nn.SiLU,
+    ) -> None:
+        """
+        Args:
+            in_channels, out_channels: the squeezed width is `in_channels // 2`.
+            kernel_sizes: odd, ascending sides of the pooling windows.
+            norm, activation: as `ConvNormAct`'s.
+        """
+        super().__init__()
+        hidden = in_channels // 2
+        parts = {"norm": norm, "activation": activation}
+        self.squeeze = ConvNormAct(in_channels, hidden, 1, **parts)
+        self.mix = ConvNormAct(hidden * (len(kernel_sizes) + 1), out_channels, 1, **parts)
+        # The maximum over a window of 9 is the maximum over a window of 5 of maxima over 5, so
+        # each pooling continues from the one before: the same numbers for a fraction of the work.
+        self.window_sizes = [
+            larger - smaller + 1
+            for smaller, larger in zip([1, *kernel_sizes], kernel_sizes, strict=False)
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [self.squeeze(x)]
+        for size in self.window_sizes:
+            maps.append(F.max_pool2d(maps[-1], size, stride=1, padding=size // 2))
+        return self.mix(torch.cat(maps, dim=1))
