@@ -66,11 +66,23 @@ def build_assigner(cfg: CfgNode) -> Any:
     return find_component(ASSIGNER_REGISTRY, cfg.MODEL.ASSIGNER.NAME, "MODEL.ASSIGNER.NAME")(cfg)
 
 
-def build_criterion(cfg: CfgNode) -> nn.Module:
-    """Build the criterion `MODEL.CRITERION.NAME`, which builds its own assigner and losses."""
-    return find_component(CRITERION_REGISTRY, cfg.MODEL.CRITERION.NAME, "MODEL.CRITERION.NAME")(cfg)
+def build_criterion(cfg: CfgNode, **parts: Any) -> nn.Module:
+    """Build the criterion `MODEL.CRITERION.NAME`, which builds its own assigner and losses.
+
+    Args:
+        cfg: the config.
+        parts: what the family decides instead of a key, such as `box_coder`.
+    """
+    name = cfg.MODEL.CRITERION.NAME
+    return find_component(CRITERION_REGISTRY, name, "MODEL.CRITERION.NAME")(cfg, **parts)
 
 
-def build_postprocessor(cfg: CfgNode, name: str = "DensePostprocessor") -> Any:
-    """Build a postprocessor; which one follows from the family's predictions, not from a key."""
-    return find_component(POSTPROCESSOR_REGISTRY, name, "postprocessor")(cfg)
+def build_postprocessor(cfg: CfgNode, name: str = "DensePostprocessor", **parts: Any) -> Any:
+    """Build a postprocessor; which one follows from the family's predictions, not from a key.
+
+    Args:
+        cfg: the config.
+        name: its name in `POSTPROCESSOR_REGISTRY`.
+        parts: what the family decides instead of a key, such as `box_coder`.
+    """
+    return find_component(POSTPROCESSOR_REGISTRY, name, "postprocessor")(cfg, **parts)
