@@ -55,10 +55,9 @@ MOST_DIGITS = 6
 MAX_ROTATION = 30.0  # degrees; more would turn a 6 into a 9
 MIN_VISIBLE = 0.7  # of every digit's pixels, after cropping by the border and occlusion
 MAX_OUTSIDE = 0.12  # of a digit's height or width, where it touches the border
-MIN_CONTRAST = 50.0  # grey levels by which 90 % of the pixels behind a digit differ from its colour
+MIN_CONTRAST = 50  # grey levels by which 90 % of the pixels behind a digit differ from its colour
 PLACEMENT_TRIES = 12
 COLOUR_TRIES = 8
-LUMA = np.array([0.114, 0.587, 0.299], np.float32)  # of BGR
 FIELD_SCALE = 8  # scans are enlarged once by this much, digits are drawn from that
 INK_LEVEL = 0.48  # of a scan's full ink: where a stroke ends
 INK_SOFTNESS = 0.2  # ink levels over which a stroke fades out, to both sides
@@ -255,10 +254,11 @@ def compose_picture(
             too_hidden = visible_areas - hidden < MIN_VISIBLE * whole_areas
             if ink.sum() < MIN_VISIBLE * whole_area or too_hidden.any():
                 continue
-            behind = picture[window].astype(np.float32)
-            colour = _contrasting_colour(behind[opacity > 0.1], rng)
+            behind = picture[window]
+            grey = cv2.cvtColor(behind, cv2.COLOR_BGR2GRAY)[opacity > 0.1]
+            colour = _contrasting_colour(grey, rng)
             if colour is not None:
-                picture[window] = np.rint(behind + opacity[..., None] * (colour - behind))
+                behind[:] = np.rint(behind + opacity[..., None] * (colour - behind))
                 owners[window][ink] = len(digits)
                 digits.append(digit)
                 whole_areas = np.append(whole_areas, whole_area)
@@ -416,13 +416,16 @@ def _random_window(
     return tuple(outer), patch[tuple(inner)]
 
 
-def _contrasting_colour(behind: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Draw a colour that stands out from the pixels (N, 3) behind it; None if none was found."""
-    drawn = rng.uniform((0, 0.2, 0.1), (1, 1, 1), (COLOUR_TRIES, 3))
-    colours = 255 * np.array([colorsys.hsv_to_rgb(*hsv)[::-1] for hsv in drawn], np.float32)
-    differences = np.abs((colours @ LUMA)[:, None] - behind @ LUMA)
-    good = np.flatnonzero((differences >= MIN_CONTRAST).mean(axis=1) >= 0.9)
-    return colours[good[0]] if len(good) else None
+def _contrasting_colour(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Draw a colour (BGR) that stands out from grey pixels (N,) uint8; None if none was found."""
+    darker = np.concatenate([[0], np.cumsum(np.bincount(grey, minlength=256))])
+    for hue, saturation, value in rng.uniform((0, 0.2, 0.1), (1, 1, 1), (COLOUR_TRIES, 3)):
+        red, green, blue = (255 * part for part in colorsys.hsv_to_rgb(hue, saturation, value))
+        luma = round(0.299 * red + 0.587 * green + 0.114 * blue)
+        low, high = max(luma - MIN_CONTRAST, 0), min(luma + MIN_CONTRAST, 256)
+        if darker[high] - darker[low] <= 0.1 * len(grey):
+            return np.array([blue, green, red], np.float32)
+    return None
 
 
 def _package_file(package: str, path: str) -> Path:
