@@ -25,7 +25,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,10 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_util
 
-from yolov7.utils.cli import run_command
+from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import DatasetError, UserError
 
 VERSION = 1  # of the recipe: raise it when the pictures change
-SPLITS = ("train", "val")
-CLASS_NAMES = tuple("0123456789")
 PHOTOS = {"train": ("astronaut.png", "coffee.png"), "val": ("chelsea.png", "rocket.jpg")}
 SOURCES = {
     "digits": "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine "
@@ -66,17 +64,13 @@ JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsParameters:
-    """Everything the data set depends on.
+    """Everything the data set depends on; a value that makes no sense is a UserError.
 
     Attributes:
-        num_train, num_val: number of pictures of each split.
         image_size: (height, width) of every picture, in pixels.
         seed: any non-negative integer.
         min_digit, max_digit: range of the longer side of a whole digit's box, in pixels; None
             scales 25 and 69, which suit pictures of 160, with the picture's shorter side.
-
-    Raises:
-        UserError: a value that makes no sense, by name.
     """
 
     num_train: int = 800
@@ -87,36 +81,26 @@ class DigitsParameters:
     max_digit: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("num_train", 1), ("num_val", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if min(self.image_size) < 32:
-            raise UserError(f"image_size must be at least 32 by 32 pixels, got {self.image_size}.")
-        smallest, largest = self.digit_range
-        if not 5 <= smallest <= largest <= 0.9 * min(self.image_size):
-            raise UserError(
-                "Expected 5 <= min_digit <= max_digit <= 90 % of the picture's shorter side "
-                f"({int(0.9 * min(self.image_size))}), got {smallest} and {largest}."
-            )
-
-    @property
-    def digit_range(self) -> tuple[int, int]:
-        """Smallest and largest longer side of a digit's box, in pixels."""
-        unit = min(self.image_size) / 160
+        side = min(self.image_size)
+        unit = side / 160
         smallest = round(25 * unit) if self.min_digit is None else self.min_digit
         largest = max(smallest, round(69 * unit)) if self.max_digit is None else self.max_digit
-        return smallest, largest
+        object.__setattr__(self, "min_digit", smallest)
+        object.__setattr__(self, "max_digit", largest)
+        if self.num_train < 1 or self.num_val < 1 or self.seed < 0 or side < 32:
+            raise UserError(
+                "Expected num_train >= 1, num_val >= 1, seed >= 0 and image sides >= 32, "
+                f"got {self.num_train}, {self.num_val}, {self.seed} and {self.image_size}."
+            )
+        if not 5 <= smallest <= largest <= 0.9 * side:
+            raise UserError(
+                "Expected 5 <= min_digit <= max_digit <= 90 % of the picture's shorter side "
+                f"({int(0.9 * side)}), got {smallest} and {largest}."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """What `info.json` records, and a second run compares."""
-        return {
-            "version": VERSION,
-            "num_train": self.num_train,
-            "num_val": self.num_val,
-            "image_size": list(self.image_size),
-            "seed": self.seed,
-            "digit_range": list(self.digit_range),
-        }
+        return {"version": VERSION, **asdict(self), "image_size": list(self.image_size)}
 
 
 def load_scans() -> tuple[np.ndarray, np.ndarray]:
@@ -140,17 +124,10 @@ def load_photo(name: str) -> np.ndarray:
 
 
 def split_scans(labels: np.ndarray, seed: int) -> dict[str, list[np.ndarray]]:
-    """Share the scans out, class by class, so that train and val have none in common.
-
-    Args:
-        labels: (N,) in [0, 10).
-
-    Returns:
-        For each split, ten arrays of indices: the scans of each digit.
-    """
-    rng = np.random.default_rng([seed, len(SPLITS)])
-    shares: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
-    for digit in range(len(CLASS_NAMES)):
+    """Share the scans out, class by class: split -> ten arrays of indices into labels (N,)."""
+    rng = np.random.default_rng([seed, len(PHOTOS)])
+    shares: dict[str, list[np.ndarray]] = {"train": [], "val": []}
+    for digit in range(10):
         of_class = rng.permutation(np.flatnonzero(labels == digit))
         first = round(TRAIN_SHARE_OF_SCANS * len(of_class))
         shares["train"].append(of_class[:first])
@@ -159,23 +136,14 @@ def split_scans(labels: np.ndarray, seed: int) -> dict[str, list[np.ndarray]]:
 
 
 def crop_photo(photo: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Cut a random window of the shape `size` (height, width), mirror it or not, tint it a little.
-
-    Args:
-        photo: (H, W, 3) uint8.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
+    """Cut a random window of shape `size` (height, width), mirrored or not and tinted a little."""
     scale = min(photo.shape[0] / size[0], photo.shape[1] / size[1]) * rng.uniform(0.4, 1.0)
     height, width = max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
     top = rng.integers(photo.shape[0] - height + 1)
     left = rng.integers(photo.shape[1] - width + 1)
-    crop = cv2.resize(
-        photo[top : top + height, left : left + width],
-        (size[1], size[0]),
-        interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC,
-    )
+    method = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+    crop = photo[top : top + height, left : left + width]
+    crop = cv2.resize(crop, (size[1], size[0]), interpolation=method)
     if rng.random() < 0.5:
         crop = cv2.flip(crop, 1)
     gains = rng.uniform(0.7, 1.15) * rng.uniform(0.9, 1.1, 3)
@@ -185,29 +153,26 @@ def crop_photo(photo: np.ndarray, size: tuple[int, int], rng: np.random.Generato
 
 def enlarge_scan(scan: np.ndarray) -> np.ndarray:
     """Enlarge a scan (8, 8) smoothly, with an empty border: (80, 80) float32 ink."""
-    padded = np.pad(scan, 1)
-    return cv2.resize(padded, None, fx=FIELD_SCALE, fy=FIELD_SCALE, interpolation=cv2.INTER_CUBIC)
+    side = 10 * FIELD_SCALE
+    return cv2.resize(np.pad(scan, 1), (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 def render_digit(field: np.ndarray, size: float, degrees: float) -> np.ndarray:
-    """Draw an enlarged scan at any size and rotation, as opacity.
+    """Draw an enlarged scan, turned counter-clockwise, as opacity.
 
     Args:
         field: ink, from `enlarge_scan`.
         size: the longer side of the drawn digit's box, in pixels.
-        degrees: counter-clockwise rotation.
 
     Returns:
-        (h, w) float32 opacity in [0, 1] with a soft edge; the digit fills it up to a margin of
-        about two pixels.
+        (h, w) float32 in [0, 1], with a soft edge and a margin of about two pixels.
     """
     angle = math.radians(degrees)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     rows, columns = np.nonzero(field >= INK_LEVEL)
     points = turn @ np.stack([columns, rows])
     low, extent = points.min(axis=1), np.ptp(points, axis=1) + 1
-    scale = size / extent.max()
-    margin = 2
+    scale, margin = size / extent.max(), 2
     width, height = (int(side) for side in np.ceil(extent * scale) + 2 * margin)
     matrix = np.column_stack([turn * scale, (0.5 - low) * scale + margin - 0.5])
     drawn = cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_LINEAR)
@@ -223,7 +188,7 @@ def compose_picture(
     digit_range: tuple[int, int],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Paste up to `count` random digits onto `background`.
+    """Paste up to `count` random digits, of `digit_range` pixels, onto `background`.
 
     A digit is left out when it finds no place where its colour stands out from what is behind it
     and where it hides no other digit too much.
@@ -231,7 +196,6 @@ def compose_picture(
     Args:
         background: (H, W, 3) uint8, BGR.
         fields_of_digit: for each class, the enlarged scans that may be used.
-        digit_range: (smallest, largest) longer side, in pixels.
 
     Returns:
         The picture (H, W, 3) uint8; the owners (H, W) int16: for each pixel the number of the
@@ -244,7 +208,7 @@ def compose_picture(
     for _ in range(count):
         digit = int(rng.integers(len(fields_of_digit)))
         field = fields_of_digit[digit][rng.integers(len(fields_of_digit[digit]))]
-        size = math.exp(rng.uniform(math.log(digit_range[0]), math.log(digit_range[1])))
+        size = math.exp(rng.uniform(*np.log(digit_range)))
         patch = render_digit(field, size, rng.uniform(-MAX_ROTATION, MAX_ROTATION))
         whole_area = (patch >= 0.5).sum()
         for _ in range(PLACEMENT_TRIES):
@@ -255,8 +219,7 @@ def compose_picture(
             if ink.sum() < MIN_VISIBLE * whole_area or too_hidden.any():
                 continue
             behind = picture[window]
-            grey = cv2.cvtColor(behind, cv2.COLOR_BGR2GRAY)[opacity > 0.1]
-            colour = _contrasting_colour(grey, rng)
+            colour = _contrasting_colour(behind[opacity > 0.1], rng)
             if colour is not None:
                 behind[:] = np.rint(behind + opacity[..., None] * (colour - behind))
                 owners[window][ink] = len(digits)
@@ -276,15 +239,10 @@ def annotate(owners: np.ndarray, digits: Sequence[int]) -> list[dict[str, Any]]:
     annotations = []
     for number, digit in enumerate(digits):
         mask = mask_util.encode(np.asfortranarray(owners == number, np.uint8))
-        annotations.append(
-            {
-                "category_id": digit + 1,
-                "bbox": mask_util.toBbox(mask).tolist(),
-                "area": int(mask_util.area(mask)),
-                "iscrowd": 0,
-                "segmentation": {"size": mask["size"], "counts": mask["counts"].decode("ascii")},
-            }
-        )
+        bbox, area = mask_util.toBbox(mask).tolist(), int(mask_util.area(mask))
+        segmentation = {"size": mask["size"], "counts": mask["counts"].decode("ascii")}
+        annotation = {"category_id": digit + 1, "iscrowd": 0, "bbox": bbox, "area": area}
+        annotations.append(annotation | {"segmentation": segmentation})
     return annotations
 
 
@@ -293,18 +251,12 @@ def make_digits(
 ) -> bool:
     """Write the data set, or find it already there.
 
-    Everything is written beside `output` and renamed at the end: a folder of that name is always
-    complete.
-
-    Args:
-        output: the data set's folder.
-        force: replace a digits data set that was made with other parameters.
+    Everything is written beside `output` and renamed at the end, so that a folder of that name is
+    always complete. What else is there raises DatasetError; `force` replaces a digits data set
+    that was made with other parameters.
 
     Returns:
         True if it was written; False if it was there with these parameters.
-
-    Raises:
-        DatasetError: `output` holds something else.
     """
     output = Path(output)
     if _is_made(output, parameters, force=force):
@@ -313,19 +265,15 @@ def make_digits(
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UserError(
-            f"Cannot write {output}: {error.strerror}. Choose a folder you may write to."
-        ) from error
+        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder.") from error
     try:
         (folder / "new").mkdir()
         _write(folder / "new", parameters)
-        if output.exists() and any(output.iterdir()) and force:
+        if force and output.exists():
             output.rename(folder / "old")
-        try:
-            (folder / "new").rename(output)
-        except OSError:
-            # Another process may have finished the same data set in the meantime.
-            return not _is_made(output, parameters, force=False)
+        elif _is_made(output, parameters, force=False):  # by another process in the meantime
+            return False
+        (folder / "new").rename(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return True
@@ -334,21 +282,21 @@ def make_digits(
 def _write(folder: Path, parameters: DigitsParameters) -> None:
     scans, labels = load_scans()
     fields = [enlarge_scan(scan) for scan in scans]
+    shares = split_scans(labels, parameters.seed)
     (folder / "annotations").mkdir()
-    for split, count in zip(SPLITS, (parameters.num_train, parameters.num_val), strict=True):
+    for index, split in enumerate(PHOTOS):
+        count = (parameters.num_train, parameters.num_val)[index]
         (folder / split).mkdir()
         photos = [load_photo(name) for name in PHOTOS[split]]
-        of_digit = [
-            [fields[i] for i in share] for share in split_scans(labels, parameters.seed)[split]
-        ]
+        fields_of_digit = [[fields[i] for i in share] for share in shares[split]]
         images, annotations = [], []
         for number in range(1, count + 1):
-            rng = np.random.default_rng([parameters.seed, SPLITS.index(split), number])
+            rng = np.random.default_rng([parameters.seed, index, number])
             picture, owners, digits = compose_picture(
                 crop_photo(photos[rng.integers(len(photos))], parameters.image_size, rng),
-                of_digit,
+                fields_of_digit,
                 count=int(rng.integers(1, MOST_DIGITS + 1)) if number % EMPTY_EVERY else 0,
-                digit_range=parameters.digit_range,
+                digit_range=(parameters.min_digit, parameters.max_digit),
                 rng=rng,
             )
             name, (height, width) = f"{number:06d}.jpg", parameters.image_size
@@ -361,9 +309,9 @@ def _write(folder: Path, parameters: DigitsParameters) -> None:
             "info": {"description": f"Handwritten digits on photos: {split}"},
             "images": images,
             "annotations": annotations,
-            "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASS_NAMES)],
+            "categories": [{"id": digit + 1, "name": str(digit)} for digit in range(10)],
         }
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), "utf-8")
+        (folder / f"annotations/{split}.json").write_text(json.dumps(content), "utf-8")
     info = {"parameters": parameters.as_json(), "photos": PHOTOS, "sources": SOURCES}
     (folder / "info.json").write_text(json.dumps(info, indent=2) + "\n", "utf-8")
 
@@ -383,18 +331,13 @@ def _is_made(output: Path, parameters: DigitsParameters, *, force: bool) -> bool
     if force:
         return False
     wanted = parameters.as_json()
-    differences = [
-        f"{key} {found.get(key)} (asked for: {value})"
-        for key, value in wanted.items()
-        if found.get(key) != value
-    ]
-    if differences:
+    if found != wanted:
         raise DatasetError(
-            f"{output} was made with other parameters: {', '.join(differences)}. "
+            f"{output} was made with other parameters: {found}; asked for: {wanted}. "
             "Choose another --output, or replace it with --force."
         )
-    for split in SPLITS:
-        pictures = len(list((output / split).glob("*.jpg")))
+    for split in PHOTOS:
+        pictures = len(list(output.glob(f"{split}/*.jpg")))
         if (
             pictures != wanted[f"num_{split}"]
             or not (output / f"annotations/{split}.json").exists()
@@ -416,8 +359,9 @@ def _random_window(
     return tuple(outer), patch[tuple(inner)]
 
 
-def _contrasting_colour(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Draw a colour (BGR) that stands out from grey pixels (N,) uint8; None if none was found."""
+def _contrasting_colour(behind: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Draw a colour that stands out from the pixels (N, 3) behind it; None if none was found."""
+    grey = cv2.cvtColor(behind[None], cv2.COLOR_BGR2GRAY)[0]
     darker = np.concatenate([[0], np.cumsum(np.bincount(grey, minlength=256))])
     for hue, saturation, value in rng.uniform((0, 0.2, 0.1), (1, 1, 1), (COLOUR_TRIES, 3)):
         red, green, blue = (255 * part for part in colorsys.hsv_to_rgb(hue, saturation, value))
@@ -431,45 +375,40 @@ def _contrasting_colour(grey: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def _package_file(package: str, path: str) -> Path:
     """Find a data file of an installed package without importing the package."""
     spec = importlib.util.find_spec(package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / path).is_file():
-            return Path(folder) / path
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    for file in (Path(folder) / path for folder in folders):
+        if file.is_file():
+            return file
     raise DatasetError(
-        f"The digits data set needs {path} of the package {package}, which is not there. "
+        f"The digits data set needs {path} of {package}, which is not there. "
         "Install the extra: pip install '.[digits]' (scikit-learn and scikit-image)."
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the data set as the command line says."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     scaled = "for pictures of 160, in proportion for others"
+    help_size = "side of square pictures, or height and width, in pixels (160)"
     parser.add_argument("--output", default="datasets/digits", help="folder (%(default)s)")
     parser.add_argument("--num-train", type=int, default=800, help="pictures (%(default)s)")
     parser.add_argument("--num-val", type=int, default=200, help="pictures (%(default)s)")
-    help_size = "side of square pictures, or height and width, in pixels (160)"
     parser.add_argument("--image-size", type=int, nargs="+", default=[160], help=help_size)
     parser.add_argument("--seed", type=int, default=0, help="another seed, other pictures (0)")
     parser.add_argument("--min-digit", type=int, help=f"smallest longer side (25 {scaled})")
     parser.add_argument("--max-digit", type=int, help=f"largest longer side (69 {scaled})")
     parser.add_argument("--force", action="store_true", help="replace one with other parameters")
-    parser.add_argument("--debug", action="store_true", help="show a stack trace with an error")
-    options = parser.parse_args(arguments)
-    if len(options.image_size) > 2:
+    add_debug_argument(parser)
+    options = vars(parser.parse_args(arguments))
+    output, force, _ = (options.pop(name) for name in ("output", "force", "debug"))
+    if len(options["image_size"]) > 2:
         parser.error("--image-size takes one side, or height and width")
-    parameters = DigitsParameters(
-        num_train=options.num_train,
-        num_val=options.num_val,
-        image_size=(options.image_size[0], options.image_size[-1]),
-        seed=options.seed,
-        min_digit=options.min_digit,
-        max_digit=options.max_digit,
-    )
-    written = make_digits(options.output, parameters, force=options.force)
+    options["image_size"] = (options["image_size"][0], options["image_size"][-1])
+    parameters = DigitsParameters(**options)
+    written = make_digits(output, parameters, force=force)
     count = f"{parameters.num_train} train and {parameters.num_val} val pictures"
-    print(f"{options.output}: {count} {'written' if written else 'are there, nothing to do'}")
+    print(f"{output}: {count} {'written' if written else 'are there, nothing to do'}")
     return 0
 
 
