@@ -1,7 +1,7 @@
 """Make the digits data set: real handwritten digits pasted onto real photos, on this machine.
 
 It needs no network: the 1,797 scans come with scikit-learn, the photos with scikit-image. The
-result is a COCO data set with ten classes, boxes and masks, small enough to train on in minutes:
+result is a COCO data set with ten classes, boxes and masks, to be trained on in minutes:
 
     datasets/digits/
         annotations/train.json  annotations/val.json
@@ -22,7 +22,6 @@ import importlib.util
 import json
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -87,15 +86,11 @@ class DigitsParameters:
         largest = max(smallest, round(69 * unit)) if self.max_digit is None else self.max_digit
         object.__setattr__(self, "min_digit", smallest)
         object.__setattr__(self, "max_digit", largest)
-        if self.num_train < 1 or self.num_val < 1 or self.seed < 0 or side < 32:
+        fits = 5 <= smallest <= largest <= 0.9 * side
+        if self.num_train < 1 or self.num_val < 1 or self.seed < 0 or side < 32 or not fits:
             raise UserError(
-                "Expected num_train >= 1, num_val >= 1, seed >= 0 and image sides >= 32, "
-                f"got {self.num_train}, {self.num_val}, {self.seed} and {self.image_size}."
-            )
-        if not 5 <= smallest <= largest <= 0.9 * side:
-            raise UserError(
-                "Expected 5 <= min_digit <= max_digit <= 90 % of the picture's shorter side "
-                f"({int(0.9 * side)}), got {smallest} and {largest}."
+                "Expected num_train >= 1, num_val >= 1, seed >= 0, image sides >= 32 and 5 <= "
+                f"min_digit <= max_digit <= 90 % of the shorter side; got {self}."
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -126,13 +121,10 @@ def load_photo(name: str) -> np.ndarray:
 def split_scans(labels: np.ndarray, seed: int) -> dict[str, list[np.ndarray]]:
     """Share the scans out, class by class: split -> ten arrays of indices into labels (N,)."""
     rng = np.random.default_rng([seed, len(PHOTOS)])
-    shares: dict[str, list[np.ndarray]] = {"train": [], "val": []}
-    for digit in range(10):
-        of_class = rng.permutation(np.flatnonzero(labels == digit))
-        first = round(TRAIN_SHARE_OF_SCANS * len(of_class))
-        shares["train"].append(of_class[:first])
-        shares["val"].append(of_class[first:])
-    return shares
+    of_digit = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    firsts = [round(TRAIN_SHARE_OF_SCANS * len(scans)) for scans in of_digit]
+    train = [scans[:first] for scans, first in zip(of_digit, firsts, strict=True)]
+    return {"train": train, "val": [s[n:] for s, n in zip(of_digit, firsts, strict=True)]}
 
 
 def crop_photo(photo: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -263,19 +255,17 @@ def make_digits(
         return False
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+        with tempfile.TemporaryDirectory(prefix=".digits", dir=output.parent) as folder:
+            new = Path(folder) / "new"
+            new.mkdir()
+            _write(new, parameters)
+            if force and output.exists():
+                output.rename(Path(folder) / "old")
+            elif _is_made(output, parameters, force=False):  # by another process in the meantime
+                return False
+            new.rename(output)
     except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror}. Choose a folder.") from error
-    try:
-        (folder / "new").mkdir()
-        _write(folder / "new", parameters)
-        if force and output.exists():
-            output.rename(folder / "old")
-        elif _is_made(output, parameters, force=False):  # by another process in the meantime
-            return False
-        (folder / "new").rename(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(f"Cannot write {output}: {error}. Choose a folder with space.") from error
     return True
 
 
@@ -321,8 +311,7 @@ def _is_made(output: Path, parameters: DigitsParameters, *, force: bool) -> bool
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     try:
-        info = json.loads((output / "info.json").read_text("utf-8"))
-        found = dict(info["parameters"])
+        found = json.loads((output / "info.json").read_text("utf-8"))["parameters"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{output} exists and is not a digits data set (it has no valid info.json). "
@@ -405,10 +394,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(options["image_size"]) > 2:
         parser.error("--image-size takes one side, or height and width")
     options["image_size"] = (options["image_size"][0], options["image_size"][-1])
-    parameters = DigitsParameters(**options)
-    written = make_digits(output, parameters, force=force)
-    count = f"{parameters.num_train} train and {parameters.num_val} val pictures"
-    print(f"{output}: {count} {'written' if written else 'are there, nothing to do'}")
+    written = make_digits(output, DigitsParameters(**options), force=force)
+    print(f"{output}: {'written' if written else 'already there, nothing to do'}")
     return 0
 
 
