@@ -8,9 +8,8 @@ result is a COCO data set with ten classes, boxes and masks, to be trained on in
         train/000001.jpg …      val/000001.jpg …
         info.json               parameters, sources and licences
 
-Train and val share no scan and no photo. Every picture is a function of the seed, the sizes, the
-split and its number: the same command makes the same data, and a larger set begins with the
-smaller one.
+Train and val share no scan and no photo. A picture depends on the seed, the sizes, its split and
+its number only: the same command makes the same data, and a larger set begins with the smaller.
 """
 
 from __future__ import annotations
@@ -55,7 +54,6 @@ MAX_OUTSIDE = 0.12  # of a digit's height or width, where it touches the border
 MIN_CONTRAST = 50  # grey levels by which 90 % of the pixels behind a digit differ from its colour
 PLACEMENT_TRIES = 12
 COLOUR_TRIES = 8
-FIELD_SCALE = 8  # scans are enlarged once by this much, digits are drawn from that
 INK_LEVEL = 0.48  # of a scan's full ink: where a stroke ends
 INK_SOFTNESS = 0.2  # ink levels over which a stroke fades out, to both sides
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
@@ -81,9 +79,8 @@ class DigitsParameters:
 
     def __post_init__(self) -> None:
         side = min(self.image_size)
-        unit = side / 160
-        smallest = round(25 * unit) if self.min_digit is None else self.min_digit
-        largest = max(smallest, round(69 * unit)) if self.max_digit is None else self.max_digit
+        smallest = round(25 * side / 160) if self.min_digit is None else self.min_digit
+        largest = max(smallest, 69 * side // 160) if self.max_digit is None else self.max_digit
         object.__setattr__(self, "min_digit", smallest)
         object.__setattr__(self, "max_digit", largest)
         fits = 5 <= smallest <= largest <= 0.9 * side
@@ -145,8 +142,7 @@ def crop_photo(photo: np.ndarray, size: tuple[int, int], rng: np.random.Generato
 
 def enlarge_scan(scan: np.ndarray) -> np.ndarray:
     """Enlarge a scan (8, 8) smoothly, with an empty border: (80, 80) float32 ink."""
-    side = 10 * FIELD_SCALE
-    return cv2.resize(np.pad(scan, 1), (side, side), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(np.pad(scan, 1), (80, 80), interpolation=cv2.INTER_CUBIC)
 
 
 def render_digit(field: np.ndarray, size: float, degrees: float) -> np.ndarray:
@@ -233,8 +229,8 @@ def annotate(owners: np.ndarray, digits: Sequence[int]) -> list[dict[str, Any]]:
         mask = mask_util.encode(np.asfortranarray(owners == number, np.uint8))
         bbox, area = mask_util.toBbox(mask).tolist(), int(mask_util.area(mask))
         segmentation = {"size": mask["size"], "counts": mask["counts"].decode("ascii")}
-        annotation = {"category_id": digit + 1, "iscrowd": 0, "bbox": bbox, "area": area}
-        annotations.append(annotation | {"segmentation": segmentation})
+        annotations.append({"category_id": digit + 1, "iscrowd": 0, "bbox": bbox, "area": area})
+        annotations[-1]["segmentation"] = segmentation
     return annotations
 
 
@@ -275,12 +271,11 @@ def _write(folder: Path, parameters: DigitsParameters) -> None:
     shares = split_scans(labels, parameters.seed)
     (folder / "annotations").mkdir()
     for index, split in enumerate(PHOTOS):
-        count = (parameters.num_train, parameters.num_val)[index]
         (folder / split).mkdir()
         photos = [load_photo(name) for name in PHOTOS[split]]
         fields_of_digit = [[fields[i] for i in share] for share in shares[split]]
         images, annotations = [], []
-        for number in range(1, count + 1):
+        for number in range(1, (parameters.num_train, parameters.num_val)[index] + 1):
             rng = np.random.default_rng([parameters.seed, index, number])
             picture, owners, digits = compose_picture(
                 crop_photo(photos[rng.integers(len(photos))], parameters.image_size, rng),
