@@ -1,0 +1,93 @@
+"""The data sets that are known by name: where their files are expected and how to get them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_COCO_REMEDY = (
+    "Download the images and annotations of COCO 2017 from https://cocodataset.org and unpack "
+    "them as datasets/README.md shows."
+)
+_DIGITS_REMEDY = "Make it in seconds with `python datasets/digits.py`."
+_BCCD_REMEDY = "See datasets/README.md for its source and the expected folders."
+
+
+@dataclass(frozen=True)
+class BuiltinDataset:
+    """A data set in COCO format with a fixed place under the data set root.
+
+    Attributes:
+        name: the name it is registered under.
+        annotations: annotation file, relative to the root.
+        images: image folder, relative to the root.
+        class_names: names in the order of class indices.
+        category_ids: the file's id of each class.
+        remedy: what to do when it is not there.
+    """
+
+    name: str
+    annotations: str
+    images: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    remedy: str
+
+
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
+    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
+    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
+    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich",
+    "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote",
+    "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book",
+    "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+
+# The ids that COCO reserved for things (1 to 90) and never used in its boxes.
+_UNUSED_COCO_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+COCO_CATEGORY_IDS = tuple(i for i in range(1, 91) if i not in _UNUSED_COCO_IDS)
+
+_DIGITS = tuple("0123456789")
+_BCCD = ("RBC", "WBC", "Platelets")
+
+BUILTIN_DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        *(
+            BuiltinDataset(
+                f"coco_2017_{split}",
+                f"coco/annotations/instances_{split}2017.json",
+                f"coco/{split}2017",
+                COCO_CLASSES,
+                COCO_CATEGORY_IDS,
+                _COCO_REMEDY,
+            )
+            for split in ("train", "val")
+        ),
+        *(
+            BuiltinDataset(
+                f"digits_{split}",
+                f"digits/annotations/{split}.json",
+                f"digits/{split}",
+                _DIGITS,
+                tuple(range(1, 11)),
+                _DIGITS_REMEDY,
+            )
+            for split in ("train", "val")
+        ),
+        *(
+            BuiltinDataset(
+                f"bccd_{split}",
+                f"bccd/annotations/{split}.json",
+                "bccd/images",
+                _BCCD,
+                (1, 2, 3),
+                _BCCD_REMEDY,
+            )
+            for split in ("train", "val", "test")
+        ),
+    )
+}

@@ -1,0 +1,87 @@
+"""Reading image files: one function decides what every odd kind of file means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from yolov7.utils.errors import ImageError
+
+_FORMATS = ("BGR", "RGB")
+
+
+def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
+    """Read an image file as 8-bit colour, upright.
+
+    The EXIF orientation is applied; grey images are repeated over the three channels; of images
+    with alpha the colours are taken as they are stored, without blending; of 16-bit images the
+    upper 8 bits are taken (value // 256); palettes and CMYK are converted to colours. Decoding is
+    always at full size: decoding JPEG at a reduced size is faster, but gives other pixels.
+
+    Args:
+        file_name: path of any kind of image that OpenCV reads.
+        format: order of the channels, "BGR" or "RGB".
+
+    Returns:
+        (H, W, 3) uint8, contiguous and writable.
+
+    Raises:
+        ImageError: the file is missing, empty, cut off or not an image; it names the file.
+    """
+    if format not in _FORMATS:
+        raise ValueError(f"format must be one of {_FORMATS}, got {format!r}")
+    try:
+        # OpenCV's own file reading fails on non-ASCII paths of some systems.
+        data = np.fromfile(file_name, dtype=np.uint8)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise ImageError(
+            f"Cannot read image {file_name}: {getattr(error, 'strerror', None) or error}. "
+            "Check that the image folder is complete and readable."
+        ) from error
+    if data.size == 0:
+        raise ImageError(f"Image {file_name} is an empty file (0 bytes). Fetch it again.")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"Cannot decode image {file_name}: {error.err}.") from error
+    if image is None:
+        raise ImageError(
+            f"Cannot decode image {file_name} ({data.size} bytes): it is damaged, cut off or of "
+            "a kind that OpenCV does not read. Fetch it again or convert it to JPEG or PNG."
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if format == "RGB" else image
+
+
+def read_record_image(record: Mapping[str, Any], format: str = "BGR") -> np.ndarray:
+    """Read the image of a record and check that it has the declared size.
+
+    Args:
+        record: a record with `file_name` and, when known, `height` and `width`.
+        format: order of the channels, "BGR" or "RGB".
+
+    Returns:
+        (height, width, 3) uint8.
+
+    Raises:
+        ImageError: as `read_image`, or the image's real size (upright) is not the declared one;
+            boxes would then lie in the wrong places.
+    """
+    image = read_image(record["file_name"], format)
+    height, width = image.shape[:2]
+    declared = (record.get("height", height), record.get("width", width))
+    if declared != (height, width):
+        turned = declared == (width, height)
+        remedy = (
+            "If its EXIF orientation turns it, the boxes must be those of the upright image."
+            if turned
+            else "Boxes refer to the declared size: correct it, or restore the original image."
+        )
+        raise ImageError(
+            f"Image {record['file_name']} is {width}x{height} (width x height), but its "
+            f"annotations declare {declared[1]}x{declared[0]}. {remedy}"
+        )
+    return image
