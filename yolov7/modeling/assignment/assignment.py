@@ -1,0 +1,37 @@
+"""The answer of an assigner: which predictions answer for which objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Pairs of a prediction and the object it answers for; all other predictions are background.
+
+    F pairs of the whole batch, ordered by image, then prediction. A prediction answers for at most
+    one object.
+
+    Attributes:
+        image_index: ``(F,)`` int64 image of the batch.
+        prediction_index: ``(F,)`` int64 in ``[0, P)``, the order of ``DensePredictions``.
+        target_index: ``(F,)`` int64 in ``[0, M)``, the order of ``Targets``.
+        matched_iou: ``(F,)`` IoU of the decoded prediction and its object.
+    """
+
+    image_index: Tensor
+    prediction_index: Tensor
+    target_index: Tensor
+    matched_iou: Tensor
+
+    def __len__(self) -> int:
+        return self.image_index.shape[0]
+
+    @staticmethod
+    def empty(device: torch.device | str, dtype: torch.dtype) -> Assignment:
+        """No pairs at all; ``dtype`` is that of ``matched_iou``."""
+        none = torch.zeros(0, dtype=torch.int64, device=device)
+        return Assignment(none, none, none, torch.zeros(0, dtype=dtype, device=device))
