@@ -1,5 +1,6 @@
 """Detectors and the parts they are built from; importing it fills the registries."""
 
+from yolov7.modeling import backbones, heads, meta_arch, necks
 from yolov7.modeling.build import (
     build_assigner,
     build_backbone,
@@ -30,6 +31,7 @@ __all__ = [
     "META_ARCH_REGISTRY",
     "NECK_REGISTRY",
     "POSTPROCESSOR_REGISTRY",
+    "backbones",
     "build_assigner",
     "build_backbone",
     "build_criterion",
@@ -38,4 +40,7 @@ __all__ = [
     "build_neck",
     "build_postprocessor",
     "find_component",
+    "heads",
+    "meta_arch",
+    "necks",
 ]

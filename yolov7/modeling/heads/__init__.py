@@ -1,0 +1,5 @@
+"""Heads: feature maps to raw predictions."""
+
+from yolov7.modeling.heads.decoupled_head import DecoupledHead
+
+__all__ = ["DecoupledHead"]

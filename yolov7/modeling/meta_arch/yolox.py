@@ -1,0 +1,48 @@
+"""YOLOX (Ge et al., arXiv:2107.08430): anchor-free, decoupled head, SimOTA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
+from yolov7.modeling.box_coders import YOLOXBoxCoder
+from yolov7.modeling.build import (
+    build_backbone,
+    build_criterion,
+    build_head,
+    build_neck,
+    build_postprocessor,
+)
+from yolov7.modeling.meta_arch.detector import Detector
+
+
+@META_ARCH_REGISTRY.register()
+class YOLOX(Detector):
+    """One box per cell, read by `YOLOXBoxCoder`; any backbone, neck and anchor-free dense head.
+
+    The released weights want BGR images in 0-255 without mean and deviation, which
+    `configs/_base_/models/yolox.yaml` sets.
+    """
+
+    @configurable
+    def __init__(self, **parts: Any) -> None:
+        """Arguments are `Detector`'s."""
+        super().__init__(**parts)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say."""
+        backbone = build_backbone(cfg)
+        neck = build_neck(cfg, backbone.output_shape())
+        box_coder = YOLOXBoxCoder()
+        return {
+            "backbone": backbone,
+            "neck": neck,
+            "head": build_head(cfg, neck.output_shape()),
+            "criterion": build_criterion(cfg, box_coder=box_coder),
+            "postprocessor": build_postprocessor(cfg, box_coder=box_coder),
+            "num_classes": cfg.MODEL.YOLO.CLASSES,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "padded_value": cfg.MODEL.PADDED_VALUE,
+        }

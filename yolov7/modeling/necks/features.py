@@ -1,0 +1,44 @@
+"""Which maps of a backbone a neck takes, and what its own are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from yolov7.d2 import ShapeSpec
+from yolov7.utils.errors import ConfigError
+
+
+def select_by_stride(input_shape: Mapping[str, ShapeSpec], strides: Sequence[int]) -> list[str]:
+    """Names of the maps that have the given strides, in ascending order of stride.
+
+    Where a backbone has several maps of a stride, the last one is taken: backbones list them from
+    shallow to deep.
+
+    Args:
+        input_shape: a backbone's `output_shape()`.
+        strides: the strides to find.
+
+    Raises:
+        ConfigError: no map has one of the strides; lists those there are.
+    """
+    by_stride = {spec.stride: name for name, spec in input_shape.items()}
+    missing = [stride for stride in strides if stride not in by_stride]
+    if missing or not strides:
+        have = ", ".join(f"{name} (stride {s.stride})" for name, s in input_shape.items())
+        wanted = missing[0] if missing else "none"
+        raise ConfigError(
+            f"MODEL.NECK.IN_STRIDES: stride {wanted} is not among the backbone's maps: {have}"
+        )
+    return [by_stride[stride] for stride in sorted(strides)]
+
+
+def pyramid_name(stride: int) -> str:
+    """Name of a pyramid's level: `p3` for stride 8, `p4` for 16.
+
+    Raises:
+        ConfigError: the stride is not a power of two.
+    """
+    level = stride.bit_length() - 1
+    if stride != 1 << level:
+        raise ConfigError(f"strides of a feature pyramid are powers of two, got {stride}")
+    return f"p{level}"
