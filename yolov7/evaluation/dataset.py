@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yolov7.d2 import DatasetCatalog, MetadataCatalog, PathManager, convert_to_coco_dict
+from yolov7.data import load_records
 from yolov7.evaluation.ground_truth import GroundTruth, read_coco_json
 from yolov7.utils.errors import DatasetError
 
@@ -60,9 +61,11 @@ def load_evaluated_dataset(name: str, *, with_masks: bool) -> EvaluatedDataset:
         DatasetError: the annotations cannot be used.
     """
     metadata = MetadataCatalog.get(name)
-    if metadata.get("thing_dataset_id_to_contiguous_id") is None and name in DatasetCatalog.list():
+    if metadata.get("thing_dataset_id_to_contiguous_id") is None and (
+        name in DatasetCatalog.list() or metadata.get("json_file") is None
+    ):
         # Class names and ids arrive in the metadata when the records are loaded.
-        DatasetCatalog.get(name)
+        load_records([name], training=False)
     if metadata.get("json_file") is None:
         source, coco = name, convert_to_coco_dict(name)
     else:

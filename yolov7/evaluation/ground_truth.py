@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_tools
 
+from yolov7.data.formats.record import box_problem
 from yolov7.utils.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class GroundTruth:
     ) -> GroundTruth:
         """Take the columns out of a data set in COCO's json form.
 
-        Annotations of other categories and of unlisted images take no part, as in pycocotools.
+        Annotations of other categories and of unlisted images take no part, as in pycocotools; they
+        are counted in a warning.
         An absent `iscrowd` means 0; an absent `area` is that of the mask, or else of the box
         (pycocotools stops at either), and is reported. The ids of annotations play no role:
         pycocotools takes the id 0 for "unmatched" and so counts that object as missed, which is
@@ -90,6 +92,11 @@ class GroundTruth:
             if annotation.get("image_id") in place_of_image
             and annotation.get("category_id") in place_of_category
         ]
+        if len(kept) < len(annotations):
+            logger.warning(
+                f"{source}: {len(annotations) - len(kept)} annotations belong to categories that "
+                "are not evaluated or to images that are not listed; they take no part."
+            )
         sizes = [(int(i.get("height", 0)), int(i.get("width", 0))) for i in images]
         image_index = [place_of_image[a["image_id"]] for a in kept]
         return cls(
@@ -186,12 +193,9 @@ def _refuse_duplicates(kind: str, ids: list[Any], source: str) -> None:
 
 def _boxes(annotations: list[dict], source: str) -> np.ndarray:
     for annotation in annotations:
-        box = annotation.get("bbox")
-        if not isinstance(box, (list, tuple)) or len(box) != 4:
-            raise DatasetError(
-                f"{source}: annotation {annotation.get('id')}: expected 'bbox' [x, y, width, "
-                f"height], got {box!r}."
-            )
+        problem = box_problem(annotation.get("bbox", ()))
+        if problem:
+            raise DatasetError(f"{source}: annotation {annotation.get('id')}: {problem}")
     return np.asarray([a["bbox"] for a in annotations], dtype=np.float64).reshape(-1, 4)
 
 

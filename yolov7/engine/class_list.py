@@ -1,0 +1,112 @@
+"""What a model's class indices mean: names and the data set's own category ids."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yolov7.d2 import CfgNode
+from yolov7.data import get_metadata, load_records
+from yolov7.utils.errors import ConfigError, DatasetError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Names and category ids in the order of a model's class indices.
+
+    Attributes:
+        names: name of each class.
+        category_ids: id of each class in the data set's own numbering, aligned with `names`.
+    """
+
+    names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+    def __post_init__(self):
+        if len(self.names) != len(self.category_ids):
+            raise ValueError(f"{len(self.names)} names for {len(self.category_ids)} category ids")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def state_dict(self) -> dict[str, list]:
+        """Plain containers for a checkpoint, where they stand under `classes`."""
+        return {"names": list(self.names), "category_ids": list(self.category_ids)}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, list]) -> ClassList:
+        """The inverse of `state_dict`."""
+        return cls(tuple(state["names"]), tuple(state["category_ids"]))
+
+
+def class_list_of_dataset(dataset_name: str) -> ClassList:
+    """Give the classes of a registered data set; its annotations are read if need be.
+
+    Raises:
+        DatasetError: the annotations are missing or malformed.
+        ConfigError: the data set has no class names.
+    """
+    metadata = get_metadata(dataset_name)
+    if metadata.get("thing_dataset_id_to_contiguous_id") is None:
+        load_records([dataset_name], training=False)  # the ids arrive with the records
+    names = metadata.get("thing_classes")
+    if names is None:
+        raise ConfigError(
+            f"The data set {dataset_name} has no class names. Name them in DATASETS.CLASS_NAMES."
+        )
+    mapping = metadata.get("thing_dataset_id_to_contiguous_id")
+    if mapping is None:
+        return ClassList(tuple(names), tuple(range(len(names))))
+    return ClassList(tuple(names), tuple(sorted(mapping, key=mapping.__getitem__)))
+
+
+def find_class_list(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> ClassList:
+    """Find out what a trained model's classes are, wherever that is written down.
+
+    In this order: the checkpoint (`classes`), so that a model can be used where its data set is
+    not; the annotations of `DATASETS.TEST`; `DATASETS.CLASS_NAMES`, with the class index as the
+    category id. Which one it was is logged.
+
+    Args:
+        cfg: the model's config.
+        checkpoint: the loaded file of `MODEL.WEIGHTS`.
+
+    Raises:
+        ConfigError: none of them has the names, or their number is not `MODEL.YOLO.CLASSES`.
+    """
+    classes, source = _look_up(cfg, checkpoint)
+    if len(classes) != cfg.MODEL.YOLO.CLASSES:
+        raise ConfigError(
+            f"MODEL.YOLO.CLASSES is {cfg.MODEL.YOLO.CLASSES}, but {source} has {len(classes)} "
+            f"classes: {', '.join(classes.names)}. Use the config that the weights were trained "
+            "with."
+        )
+    logger.info(f"Class names and category ids come from {source}.")
+    return classes
+
+
+def _look_up(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> tuple[ClassList, str]:
+    if checkpoint.get("classes") is not None:
+        return ClassList.from_state_dict(checkpoint["classes"]), "the checkpoint"
+    problem = "DATASETS.TEST is empty"
+    for name in cfg.DATASETS.TEST:
+        try:
+            return class_list_of_dataset(name), f"the data set {name}"
+        except DatasetError as error:
+            problem = str(error)
+    names = tuple(cfg.DATASETS.CLASS_NAMES)
+    if names:
+        logger.warning(
+            f"The data set's category ids are not known ({problem}); category_id is the class "
+            "index, from 0."
+        )
+        return ClassList(names, tuple(range(len(names)))), "DATASETS.CLASS_NAMES"
+    raise ConfigError(
+        f"The names of the classes are not known: the checkpoint does not hold them, and the data "
+        f"set cannot be read ({problem}). List them in the order of their indices: "
+        'DATASETS.CLASS_NAMES "[cat, dog]".'
+    )

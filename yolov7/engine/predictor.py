@@ -1,0 +1,139 @@
+"""A trained model as a function of pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from yolov7.checkpoint import load_checkpoint, load_weights
+from yolov7.d2 import CfgNode, Instances
+from yolov7.data import build_test_mapper, register_from_config
+from yolov7.engine.class_list import ClassList, find_class_list
+from yolov7.modeling import build_detector, reparameterize
+from yolov7.utils.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Find objects in pictures: resize, run the reparameterised model, back to original pixels."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        prepare: Callable[[np.ndarray], dict[str, Any]],
+        classes: ClassList,
+        channels_last: bool = False,
+    ):
+        """Take a model into use; the given one is not changed.
+
+        Args:
+            model: a trained detector on the device it is to run on.
+            prepare: makes the model's sample (`image`, `height`, `width`) of a BGR picture.
+            classes: what the class indices mean.
+            channels_last: run in this memory layout.
+        """
+        # Conv+BN and whatever else training needs and inference does not are folded together;
+        # reparameterize asserts that the result gives the same outputs.
+        self.model = reparameterize(model.eval())
+        if channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.classes = classes
+        self._prepare = prepare
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, *, confidence_threshold: float | None = None) -> Predictor:
+        """Build the model of a config and load `MODEL.WEIGHTS` (averaged weights if it has them).
+
+        Args:
+            cfg: the config; it is not changed.
+            confidence_threshold: the lowest score of a detection, instead of
+                `MODEL.YOLO.CONF_THRESHOLD`.
+
+        Raises:
+            ConfigError: no weights are named, the device does not exist, the threshold is outside
+                [0, 1], or the classes are not known.
+            WeightsError: the weights are damaged or another model's.
+        """
+        cfg = cfg.clone()
+        cfg.defrost()
+        if confidence_threshold is not None:
+            if not 0 <= confidence_threshold <= 1:
+                raise ConfigError(
+                    f"The confidence threshold must lie in [0, 1], got {confidence_threshold:g}."
+                )
+            cfg.MODEL.YOLO.CONF_THRESHOLD = float(confidence_threshold)
+        _check_weights(cfg)
+        _check_device(cfg)
+        register_from_config(cfg)
+        classes = find_class_list(cfg, load_checkpoint(cfg.MODEL.WEIGHTS))
+        model = build_detector(cfg)
+        load_weights(model, cfg.MODEL.WEIGHTS)
+        return cls(
+            model,
+            prepare=build_test_mapper(cfg).map_image,
+            classes=classes,
+            channels_last=cfg.MODEL.MEMORY_FORMAT == "channels_last",
+        )
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Instances]:
+        """Find the objects of some pictures.
+
+        Pictures that have one size after resizing share a forward pass. Others do not: they would
+        be padded to a common size, and a result would depend on the pictures it came with.
+
+        Args:
+            images: (H, W, 3) uint8 BGR each, of any sizes; `data.image_io.read_image` makes this
+                of grey, transparent, 16-bit and turned files.
+
+        Returns:
+            for each picture `Instances` on the CPU with `pred_boxes` (xyxy in the picture's own
+            pixels), `scores`, `pred_classes`, and `pred_masks` where the model gives masks.
+
+        Raises:
+            ValueError: a picture has another shape or type.
+        """
+        for image in images:
+            if (
+                image.ndim != 3
+                or image.shape[2] != 3
+                or image.dtype != np.uint8
+                or 0 in image.shape
+            ):
+                raise ValueError(
+                    "A picture must be (height, width, 3) uint8 in BGR, got "
+                    f"{image.shape} {image.dtype}. data.image_io.read_image reads any file as that."
+                )
+        samples = [self._prepare(image) for image in images]
+        groups: dict[torch.Size, list[int]] = {}
+        for place, sample in enumerate(samples):
+            groups.setdefault(sample["image"].shape, []).append(place)
+        results: dict[int, Instances] = {}
+        for places in groups.values():
+            outputs = self.model([samples[place] for place in places])
+            for place, output in zip(places, outputs, strict=True):
+                results[place] = output["instances"].to("cpu")
+        return [results[place] for place in range(len(images))]
+
+
+def _check_weights(cfg: CfgNode) -> None:
+    if not cfg.MODEL.WEIGHTS:
+        raise ConfigError(
+            "MODEL.WEIGHTS is empty: an untrained model finds nothing. Name a checkpoint, for "
+            "example --opts MODEL.WEIGHTS output/model_final.pth"
+        )
+
+
+def _check_device(cfg: CfgNode) -> None:
+    if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"MODEL.DEVICE is '{cfg.MODEL.DEVICE}', but this machine has no CUDA device that "
+            "PyTorch can use. To run on the processor, add --opts MODEL.DEVICE cpu"
+        )
