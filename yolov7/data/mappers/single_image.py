@@ -1,0 +1,221 @@
+"""Mappers from one record to one sample, for training and for inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from yolov7.d2 import Augmentation, CfgNode, configurable
+from yolov7.data.augmentation import (
+    RANDOM_FLIPS,
+    AffineDistribution,
+    PadToSize,
+    Policy,
+    RandomAffine,
+    RandomHSVShift,
+    ResizeToFit,
+    SampleInput,
+    augment,
+)
+from yolov7.data.image_io import read_record_image
+from yolov7.data.mappers.annotations import Annotations
+from yolov7.data.mappers.sample import describe, generator_for, image_to_tensor
+from yolov7.data.samplers import SampleKey
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import suggest
+
+
+class TrainMapper:
+    """Reads one picture and augments it to exactly the wanted size.
+
+    Args:
+        augmentations: applied in order; what they make must have the wanted size.
+        input_size: (height, width) of samples whose key names no other.
+        image_format: "BGR" or "RGB".
+        min_box_side: boxes with a side of at most this many pixels are dropped in the end.
+        with_masks: give samples `gt_masks`.
+        seed: for keys that come without a generator.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        augmentations: Sequence[Augmentation],
+        input_size: tuple[int, int],
+        image_format: str = "BGR",
+        min_box_side: float = 1.0,
+        with_masks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.augmentations = list(augmentations)
+        self.input_size = input_size
+        self.image_format = image_format
+        self.min_box_side = min_box_side
+        self.with_masks = with_masks
+        self.seed = seed
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Fit (and warp, if INPUT.RANDOM_AFFINE), shift colours, flip, pad."""
+        fill = float(cfg.MODEL.PADDED_VALUE)
+        affine = cfg.INPUT.RANDOM_AFFINE
+        if affine.ENABLED:
+            distribution = AffineDistribution(
+                degrees=affine.DEGREES,
+                translate=affine.TRANSLATE,
+                scale=affine.SCALE,
+                shear=affine.SHEAR,
+                perspective=affine.PERSPECTIVE,
+            )
+            fit = RandomAffine(distribution=distribution, fill=fill)
+        else:
+            fit = ResizeToFit()
+        return {
+            "augmentations": [fit, *color_and_flip(cfg), PadToSize(fill=fill)],
+            "input_size": tuple(cfg.INPUT.INPUT_SIZE),
+            "image_format": cfg.INPUT.FORMAT,
+            "min_box_side": cfg.INPUT.MIN_BOX_SIDE,
+            "with_masks": cfg.MODEL.MASK_ON,
+        }
+
+    def __call__(
+        self,
+        record: Mapping[str, Any],
+        rng: np.random.Generator | None = None,
+        key: SampleKey | None = None,
+    ) -> dict[str, Any]:
+        """Make a training sample.
+
+        Args:
+            record: not changed.
+            rng: all chance comes from it; without, see `generator_for`.
+            key: gives the size, if it has one.
+
+        Returns:
+            `image` uint8 (3, H, W), `instances`, `height`, `width` (of the file), `image_id`,
+            `file_name`, `sources`.
+
+        Raises:
+            ImageError: the picture cannot be read or is not of the declared size.
+            DatasetError: an annotation cannot be used.
+        """
+        rng = generator_for(rng, key, self.seed)
+        image = read_record_image(record, self.image_format)
+        original_size = image.shape[:2]
+        record = {**record, "height": original_size[0], "width": original_size[1]}
+        annotations = Annotations.from_record(record, with_masks=self.with_masks)
+        return self.finish(
+            image,
+            annotations,
+            self.augmentations,
+            rng=rng,
+            size=self.size_of(key),
+            description=describe(record, original_size),
+        )
+
+    def size_of(self, key: SampleKey | None) -> tuple[int, int]:
+        """(height, width) that a sample of this key has."""
+        return self.input_size if key is None or key.size is None else key.size
+
+    def finish(
+        self,
+        image: np.ndarray,
+        annotations: Annotations,
+        augmentations: Sequence[Augmentation],
+        *,
+        rng: np.random.Generator,
+        size: tuple[int, int],
+        description: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Augment a picture with its objects, and pack them.
+
+        Args:
+            image: (H, W, 3) uint8.
+            description: further fields of the sample.
+        """
+        sample_input = SampleInput(image, rng=rng, size=size, boxes=annotations.boxes)
+        transform = augment(sample_input, augmentations)
+        instances = annotations.transformed(transform).to_instances(
+            sample_input.image.shape[:2], min_box_side=self.min_box_side
+        )
+        return {
+            **description,
+            "image": image_to_tensor(sample_input.image),
+            "instances": instances,
+        }
+
+
+class TestMapper:
+    """Reads one picture and resizes it to fit into a size; the detector pads.
+
+    Args:
+        input_size: (height, width) to fit into, keeping the aspect; sides are truncated.
+        image_format: "BGR" or "RGB".
+    """
+
+    __test__ = False  # not a test class, whatever its name tells pytest
+
+    @configurable
+    def __init__(self, *, input_size: tuple[int, int], image_format: str = "BGR") -> None:
+        self.input_size = input_size
+        self.image_format = image_format
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Size and channel order."""
+        return {
+            "input_size": tuple(cfg.INPUT.INPUT_SIZE),
+            "image_format": cfg.INPUT.FORMAT,
+        }
+
+    def __call__(
+        self,
+        record: Mapping[str, Any],
+        rng: np.random.Generator | None = None,
+        key: SampleKey | None = None,
+    ) -> dict[str, Any]:
+        """Make a test sample; nothing is random, so `rng` and `key` do not matter.
+
+        Returns:
+            `image` uint8 (3, H, W), `height`, `width` (of the file), `image_id`, `file_name`,
+            `sources`.
+
+        Raises:
+            ImageError: the picture cannot be read or is not of the declared size.
+        """
+        image = read_record_image(record, self.image_format)
+        description = describe(record, image.shape[:2])
+        return {**description, "image": image_to_tensor(self.resize(image))}
+
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) picture resized to fit, for pictures that do not come from a record."""
+        return ResizeToFit().get_transform(image, self.input_size).apply_image(image)
+
+
+def color_and_flip(cfg: CfgNode) -> list[Policy]:
+    """The policies that follow the geometry of single pictures and mosaics alike.
+
+    Raises:
+        ConfigError: INPUT.RANDOM_FLIP is none of detectron2's values.
+    """
+    policies: list[Policy] = []
+    shift = cfg.INPUT.HSV_SHIFT
+    if shift.ENABLED:
+        policies.append(
+            RandomHSVShift(
+                hue=shift.HUE,
+                saturation=shift.SATURATION,
+                value=shift.VALUE,
+                probability=shift.PROBABILITY,
+                image_format=cfg.INPUT.FORMAT,
+            )
+        )
+    flip = cfg.INPUT.RANDOM_FLIP
+    if flip not in RANDOM_FLIPS:
+        raise ConfigError(
+            f"INPUT.RANDOM_FLIP is '{flip}', which is not known.{suggest(flip, RANDOM_FLIPS)}"
+        )
+    return [*policies, *(policy() for policy in RANDOM_FLIPS[flip])]
