@@ -61,7 +61,7 @@ def _files_base_first(path: Path, children: tuple[Path, ...]) -> Iterator[tuple[
         raise ConfigError(f"{path}: the config is its own base: {chain}. Remove one _BASE_.")
     content = _read(path, children)
     bases = content.pop(_BASE_KEY, [])
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise ConfigError(
                 f"{path}: {_BASE_KEY} must be a path or a list of paths, got {base!r}."
