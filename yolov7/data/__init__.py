@@ -10,6 +10,7 @@ from yolov7.data.catalog import (
 from yolov7.data.dataset import InferenceDataset, SharedRecords, TrainingDataset
 from yolov7.data.formats import Annotation, Record
 from yolov7.data.image_io import read_image, read_record_image
+from yolov7.data.loader import SampleLoader, build_test_loader, build_train_loader
 from yolov7.data.samplers import (
     InferenceSampler,
     MultiScaleSchedule,
@@ -27,9 +28,12 @@ __all__ = [
     "MultiScaleSchedule",
     "Record",
     "SampleKey",
+    "SampleLoader",
     "SharedRecords",
     "TrainingBatchSampler",
     "TrainingDataset",
+    "build_test_loader",
+    "build_train_loader",
     "check_class_count",
     "get_metadata",
     "load_records",

@@ -18,9 +18,9 @@ def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
     """Read an image file as 8-bit colour, upright.
 
     The EXIF orientation is applied; grey images are repeated over the three channels; of images
-    with alpha the colours are taken as they are stored, without blending; of 16-bit images the
-    upper 8 bits are taken (value // 256); palettes and CMYK are converted to colours. Decoding is
-    always at full size: decoding JPEG at a reduced size is faster, but gives other pixels.
+    with alpha the colours are taken as they are stored, without blending; 16-bit images become
+    value // 256 (colour TIFF: rounded instead); palettes and CMYK are converted to colours.
+    Decoding is always at full size: JPEG at a reduced size is faster, but gives other pixels.
 
     Args:
         file_name: path of any kind of image that OpenCV reads.

@@ -1,0 +1,160 @@
+"""Every odd kind of image file has a defined meaning or a clear error."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from yolov7.data.image_io import read_image, read_record_image
+from yolov7.utils.errors import ImageError
+
+
+@pytest.fixture
+def pixels():
+    """A smooth (48, 64, 3) RGB picture without symmetry."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return cv2.resize(small, (64, 48), interpolation=cv2.INTER_CUBIC)
+
+
+def save(path, pixels, **options):
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def test_png_is_read_exactly_in_both_channel_orders(tmp_path, pixels):
+    path = save(tmp_path / "a.png", pixels)
+    assert (read_image(path, "RGB") == pixels).all()
+    assert (read_image(str(path)) == pixels[..., ::-1]).all()
+    image = read_image(path)
+    assert image.dtype == np.uint8 and image.flags.c_contiguous and image.flags.writeable
+
+
+def test_jpeg_is_decoded_at_full_size_as_pillow_does(tmp_path, pixels):
+    path = save(tmp_path / "a.jpg", pixels, quality=95)
+    difference = read_image(path, "RGB").astype(int) - np.asarray(Image.open(path))
+    assert abs(difference).max() <= 1
+
+
+def test_grey_is_repeated(tmp_path, pixels):
+    grey = pixels[..., 0].copy()
+    image = read_image(save(tmp_path / "grey.png", grey))
+    assert image.shape == (48, 64, 3)
+    assert (image == grey[..., None]).all()
+
+
+def test_one_bit_becomes_0_and_255(tmp_path, pixels):
+    image = read_image(save(tmp_path / "bit.png", pixels[..., 0] > 128))
+    assert (image[..., 0] == np.where(pixels[..., 0] > 128, 255, 0)).all()
+
+
+def test_alpha_is_left_out_without_blending(tmp_path, pixels):
+    alpha = np.zeros((48, 64, 1), np.uint8)
+    path = save(tmp_path / "rgba.png", np.concatenate([pixels, alpha], axis=2))
+    assert (read_image(path, "RGB") == pixels).all()
+
+
+def test_palette_becomes_colours(tmp_path, pixels):
+    paletted = Image.fromarray(pixels).quantize(16)
+    paletted.save(tmp_path / "p.png", transparency=3)
+    expected = np.asarray(paletted.convert("RGB"))
+    assert (read_image(tmp_path / "p.png", "RGB") == expected).all()
+
+
+@pytest.mark.parametrize(("suffix", "channels"), [(".png", 1), (".png", 3), (".tiff", 1)])
+def test_16_bit_keeps_the_upper_byte(tmp_path, suffix, channels):
+    values = np.random.default_rng(1).integers(0, 2**16, (20, 30, channels), dtype=np.uint16)
+    path = tmp_path / f"deep{suffix}"
+    cv2.imwrite(str(path), values)
+    assert (read_image(path) == (values // 256).astype(np.uint8)).all()
+
+
+def test_16_bit_colour_tiff_is_rounded(tmp_path):
+    values = np.random.default_rng(1).integers(0, 2**16, (20, 30, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.tiff"), values)
+    assert abs(read_image(tmp_path / "deep.tiff") - values / 257).max() <= 0.51
+
+
+def test_cmyk_becomes_colours(tmp_path, pixels):
+    path = tmp_path / "cmyk.jpg"
+    Image.fromarray(pixels).convert("CMYK").save(path, quality=95)
+    expected = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert abs(read_image(path, "RGB") - expected).max() <= 2
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, pixels, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    image = read_image(path, "RGB")
+    assert image.shape == expected.shape == ((48, 64, 3) if orientation < 5 else (64, 48, 3))
+    assert abs(image.astype(int) - expected).max() <= 2
+
+
+def test_names_that_are_not_ascii(tmp_path, pixels):
+    assert read_image(save(tmp_path / "Bär 画像.png", pixels)).shape == (48, 64, 3)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"absent\.jpg: No such file"):
+        read_image(tmp_path / "absent.jpg")
+
+
+def test_folder_instead_of_a_file_is_an_error(tmp_path):
+    with pytest.raises(ImageError, match=str(tmp_path)):
+        read_image(tmp_path)
+
+
+def test_empty_file_is_named(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(ImageError, match=r"empty\.jpg is an empty file"):
+        read_image(tmp_path / "empty.jpg")
+
+
+def test_text_file_is_named(tmp_path):
+    (tmp_path / "page.jpg").write_text("<html>404 not found</html>")
+    with pytest.raises(ImageError, match=r"page\.jpg \(26 bytes\)"):
+        read_image(tmp_path / "page.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_cut_off_file_is_an_error_and_not_half_grey(tmp_path, pixels, suffix, kept):
+    path = save(tmp_path / f"cut{suffix}", pixels)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(ImageError, match=f"cut{suffix}"):
+        read_image(path)
+
+
+def test_unknown_channel_order_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="format"):
+        read_image(tmp_path / "a.png", "HSV")
+
+
+def test_record_of_the_declared_size(tmp_path, pixels):
+    path = save(tmp_path / "a.png", pixels)
+    record = {"file_name": str(path), "height": 48, "width": 64}
+    assert (read_record_image(record, "RGB") == pixels).all()
+    assert read_record_image({"file_name": str(path)}).shape == (48, 64, 3)
+
+
+def test_wrong_declared_size_names_file_declared_and_real(tmp_path, pixels):
+    path = save(tmp_path / "a.png", pixels)
+    with pytest.raises(ImageError, match=r"a\.png is 64x48 .* declare 100x90"):
+        read_record_image({"file_name": str(path), "height": 90, "width": 100})
+
+
+def test_size_declared_before_the_exif_turn_is_explained(tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(pixels).save(path, exif=exif)
+    with pytest.raises(ImageError, match="EXIF"):
+        read_record_image({"file_name": str(path), "height": 48, "width": 64})
