@@ -1,0 +1,20 @@
+"""Losses without reduction, and the criteria that put them together."""
+
+from yolov7.modeling.losses.box import ciou, diou, giou, iou, iou_squared
+from yolov7.modeling.losses.classification import bce, focal
+from yolov7.modeling.losses.dense import DenseCriterion
+from yolov7.modeling.losses.diagnostics import log_diagnostics
+from yolov7.modeling.losses.normalization import rank_normalizer
+
+__all__ = [
+    "DenseCriterion",
+    "bce",
+    "ciou",
+    "diou",
+    "focal",
+    "giou",
+    "iou",
+    "iou_squared",
+    "log_diagnostics",
+    "rank_normalizer",
+]

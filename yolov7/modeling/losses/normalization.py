@@ -1,0 +1,30 @@
+"""Counts over the global batch, for losses that do not depend on how it is split over ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+from yolov7.d2 import get_world_size
+
+
+def rank_normalizer(count: int, *, like: Tensor) -> Tensor:
+    """What a rank divides its sum of losses by, so that gradients are those of the whole batch.
+
+    With ``N = max(Σ over ranks of count, 1)`` and W ranks this is ``N / W``:
+    DistributedDataParallel *averages* gradients over ranks, and the average of ``sum_r · W / N`` is
+    the sum over all ranks divided by N. The average over ranks of the logged losses is the loss of
+    the whole batch for the same reason. All ranks must call it together.
+
+    Args:
+        count: of this rank, e.g. its predictions that answer for an object.
+        like: decides dtype and device.
+
+    Returns:
+        a scalar tensor, at least 1 / W.
+    """
+    total = torch.full((), count, dtype=like.dtype, device=like.device)
+    world_size = get_world_size()
+    if world_size > 1:
+        distributed.all_reduce(total)
+    return total.clamp(min=1) / world_size
