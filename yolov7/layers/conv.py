@@ -54,7 +54,7 @@ class ConvNormAct(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
 
-    def reparameterize(self) -> nn.Module:
+    def to_deploy(self) -> nn.Module:
         """Fold batch normalisation into the convolution; other norms stay as they are."""
         if isinstance(self.norm, nn.BatchNorm2d | nn.SyncBatchNorm):
             self.conv = fuse_conv_batch_norm(self.conv, self.norm)

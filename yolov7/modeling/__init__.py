@@ -21,6 +21,7 @@ from yolov7.modeling.registries import (
     NECK_REGISTRY,
     POSTPROCESSOR_REGISTRY,
 )
+from yolov7.modeling.reparameterization import reparameterize
 
 __all__ = [
     "ASSIGNER_REGISTRY",
@@ -43,4 +44,5 @@ __all__ = [
     "heads",
     "meta_arch",
     "necks",
+    "reparameterize",
 ]

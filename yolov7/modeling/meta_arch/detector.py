@@ -110,6 +110,11 @@ class Detector(nn.Module):
         """Raw predictions of normalised, padded images: what is exported and compared."""
         return self.head(self.neck(self.backbone(images.tensor)), images)
 
+    def to_deploy(self) -> Detector:
+        """Drop what only training runs; see `yolov7.modeling.reparameterization`."""
+        self.auxiliary_head = None
+        return self
+
     def preprocess(
         self, batched_inputs: Sequence[dict[str, Any]]
     ) -> tuple[ImageList, tuple[tuple[int, int], ...]]:
