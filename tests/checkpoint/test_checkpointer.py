@@ -63,7 +63,7 @@ def test_code_in_a_file_does_not_run(tmp_path):
 
 def test_not_a_dict(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="expected a dict .* got a list"):
+    with pytest.raises(WeightsError, match=r"expected a dict .* got a list"):
         load_checkpoint(tmp_path / "list.pth")
 
 

@@ -8,7 +8,7 @@ from yolov7.checkpoint import get_rng_state, load_checkpoint, save_checkpoint, s
 
 def draw():
     return (
-        random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(),  # noqa: NPY002
+        random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(),
         torch.rand(1).item(),
     )  # fmt: skip
 
@@ -18,7 +18,7 @@ def test_generators_continue_after_a_file(tmp_path):
     save_checkpoint(tmp_path / "rng.pth", get_rng_state())
     expected = [draw(), draw()]
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)
     torch.manual_seed(0)
     set_rng_state(load_checkpoint(tmp_path / "rng.pth"))
     assert [draw(), draw()] == expected

@@ -18,6 +18,9 @@ def add_model_config(cfg: CfgNode) -> None:
     # CPUs, above all for depthwise convolutions, and with mixed precision on GPUs).
     model.MEMORY_FORMAT = "contiguous"
 
+    # Batch norm statistics over the GPUs of all processes instead of each for itself.
+    model.SYNC_BATCH_NORM = False
+
     model.YOLO = CfgNode()
     # Number of classes; must equal the data sets' number of classes.
     model.YOLO.CLASSES = 80

@@ -20,6 +20,16 @@ def add_solver_config(cfg: CfgNode) -> None:
     # Iterations at the end without Mosaic and MixUp and with the criterion's L1 term.
     solver.LAST_PHASE_ITERS = 0
 
+    # Parts a process's batch is computed in, one after another, to fit a large IMS_PER_BATCH into
+    # little memory. One iteration stays one step of the optimiser; batch norm sees the parts.
+    solver.ACCUMULATION_STEPS = 1
+    # How many of the checkpoints of CHECKPOINT_PERIOD are kept, the newest; 0 keeps all.
+    solver.CHECKPOINT_KEEP = 3
+    # Iterations between two lines of the log, of metrics.json and of TensorBoard.
+    solver.LOG_PERIOD = 20
+    # Only algorithms that give the same bits every time: slower on GPUs; CPUs do so anyway.
+    solver.DETERMINISTIC = False
+
     # Exponential moving average of the weights, which is evaluated and shipped. The decay rises
     # as DECAY * (1 - exp(-updates / TAU)).
     solver.EMA = CfgNode()
