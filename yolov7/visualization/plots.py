@@ -1,0 +1,261 @@
+"""Plots of a data set's labels and of a training run, as PNG files.
+
+Figures are made without pyplot, so that a notebook's or another program's backend stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from yolov7.d2 import BoxMode
+from yolov7.utils.atomic import atomic_write
+from yolov7.utils.errors import UserError
+from yolov7.visualization.colors import class_color
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_BARS = 40
+_INK, _PALE, _ACCENT = "#333333", "#dddddd", "#0072B2"
+
+
+def plot_label_statistics(
+    records: Sequence[Mapping[str, Any]],
+    class_names: Sequence[str],
+    path: str | os.PathLike[str],
+) -> None:
+    """Draw what a data set's labels look like: classes, box sizes, box centres, objects an image.
+
+    Args:
+        records: detectron2's standard dicts; crowd regions are left out.
+        class_names: names by class index.
+        path: the PNG file to write.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    classes, boxes, image_sizes, counts = _collect(records)
+    figure = _figure(4, title=f"{len(records)} images, {len(classes)} objects")
+    axes = figure.axes
+    _plot_classes(axes[0], classes, class_names)
+    _plot_sizes(axes[1], boxes)
+    _plot_centres(axes[2], figure, boxes, image_sizes)
+    _plot_counts(axes[3], counts)
+    _save(figure, path)
+
+
+def plot_training_curves(
+    metrics_json: str | os.PathLike[str], path: str | os.PathLike[str]
+) -> None:
+    """Draw losses, average precision, learning rate and time an iteration over a training run.
+
+    Args:
+        metrics_json: a run's `metrics.json`, one JSON object a line with `iteration`.
+        path: the PNG file to write.
+
+    Raises:
+        UserError: the file is missing, has a damaged line (the last may be cut off) or no
+            iteration, or the plot cannot be written.
+    """
+    curves = _read_metrics(metrics_json)
+    groups = {
+        "loss": [name for name in curves if "loss" in name],
+        "average precision": [name for name in curves if name.split("/")[-1] in _PRECISIONS],
+        "learning rate": [name for name in curves if name == "lr"],
+        "seconds an iteration": [name for name in curves if name in ("time", "data_time")],
+    }
+    shown = {title: names for title, names in groups.items() if names}
+    if not shown:
+        raise UserError(f"{metrics_json} has nothing to plot: no loss, AP, lr or time.")
+    figure = _figure(len(shown))
+    for axes, (title, names) in zip(figure.axes, shown.items(), strict=True):
+        for number, name in enumerate(sorted(names)):
+            _plot_curve(axes, *curves[name], label=name, color=_rgb(number))
+        axes.set_xlabel("iteration")
+        axes.set_title(title)
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8, frameon=False)
+    if "loss" in shown:
+        _limit_to_bulk(figure.axes[0], [curves[name][1] for name in shown["loss"]])
+    _save(figure, path)
+
+
+_PRECISIONS = ("AP", "AP50", "AP75")
+
+
+def _collect(
+    records: Sequence[Mapping[str, Any]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gather classes (M,), boxes (M, 4) xyxy, sizes (M, 2) of their images, objects an image."""
+    classes, boxes, image_sizes, counts = [], [], [], []
+    for record in records:
+        objects = [item for item in record["annotations"] if not item.get("iscrowd", 0)]
+        counts.append(len(objects))
+        for item in objects:
+            classes.append(item["category_id"])
+            box = BoxMode.convert(list(item["bbox"]), item["bbox_mode"], BoxMode.XYXY_ABS)
+            boxes.append(box)
+            image_sizes.append((record["height"], record["width"]))
+    return (
+        np.array(classes, int),
+        np.array(boxes, float).reshape(-1, 4),
+        np.array(image_sizes, float).reshape(-1, 2),
+        np.array(counts, int),
+    )
+
+
+def _plot_classes(axes: Axes, classes: np.ndarray, class_names: Sequence[str]) -> None:
+    """Bars of objects a class; of many classes the most and the least frequent."""
+    length = max(len(class_names), classes.max(initial=-1) + 1)
+    counts = np.bincount(classes, minlength=length)
+    shown = np.arange(length)
+    title = "objects of each class"
+    if length > _MOST_BARS:
+        by_count = np.argsort(-counts, kind="stable")
+        shown = np.concatenate([by_count[: _MOST_BARS // 2], by_count[-_MOST_BARS // 2 :]])
+        title = f"the {_MOST_BARS // 2} most and least frequent of {length} classes"
+    names = [class_names[i] if i < len(class_names) else str(i) for i in shown]
+    bars = axes.bar(range(len(shown)), counts[shown], color=[_rgb(i) for i in shown])
+    if len(shown) <= 20:
+        axes.bar_label(bars, fontsize=8, color=_INK)
+    longest = max((len(name) for name in names), default=0)
+    turned = longest * len(names) > 60
+    axes.set_xticks(range(len(shown)), names, rotation=90 if turned else 0, fontsize=8)
+    axes.set_title(title)
+    axes.grid(visible=False, axis="x")
+
+
+def _plot_sizes(axes: Axes, boxes: np.ndarray) -> None:
+    """Width against height in pixels, with COCO's limits between small, medium and large."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.5)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    alpha = float(np.clip(300 / max(len(sides), 1), 0.05, 0.6))
+    axes.scatter(sides[:, 0], sides[:, 1], s=9, color=_ACCENT, alpha=alpha, linewidths=0)
+    largest = max(sides.max(initial=0.0), 128.0) * 1.3
+    smallest = min(sides.min(initial=8.0), 8.0) / 1.3
+    widths = np.geomspace(smallest, largest, 100)
+    for side in (32, 96):
+        axes.plot(widths, side**2 / widths, color=_INK, linewidth=0.8, linestyle="--")
+        axes.text(
+            largest, side**2 / largest, f"{side}² ", fontsize=8, ha="right", va="bottom", color=_INK
+        )
+    axes.set_xlim(smallest, largest)
+    axes.set_ylim(smallest, largest)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("width in pixels")
+    axes.set_ylabel("height in pixels")
+    axes.set_title("box sizes (dashed: COCO's small | medium | large)")
+
+
+def _plot_centres(axes: Axes, figure: Figure, boxes: np.ndarray, image_sizes: np.ndarray) -> None:
+    """How often a box centre lies where, in parts of its image."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / np.maximum(image_sizes[:, ::-1], 1)
+    bins = int(np.clip(math.sqrt(len(boxes)) / 2, 8, 50))
+    heat, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=bins, range=[[0, 1], [0, 1]])
+    shown = axes.imshow(heat, extent=(0, 1, 1, 0), cmap="viridis", aspect="equal", vmin=0)
+    figure.colorbar(shown, ax=axes, label="objects", fraction=0.046)
+    axes.grid(visible=False)
+    axes.set_xlabel("x / image width")
+    axes.set_ylabel("y / image height")
+    axes.set_title("box centres")
+
+
+def _plot_counts(axes: Axes, counts: np.ndarray) -> None:
+    largest = int(counts.max(initial=0))
+    if largest <= 60:
+        values = np.bincount(counts, minlength=largest + 1)
+        axes.bar(range(largest + 1), values, color=_ACCENT)
+    else:
+        axes.hist(counts, bins=60, color=_ACCENT)
+    empty = int((counts == 0).sum())
+    axes.set_xlabel("objects in an image")
+    axes.set_ylabel("images")
+    axes.set_title(f"objects an image ({empty} images have none)")
+    axes.grid(visible=False, axis="x")
+
+
+def _read_metrics(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read a run's metrics: name -> (iterations, values), both (T,), non-finite values left out."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().split("\n")
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    points: dict[str, list[tuple[float, float]]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+            iteration = values["iteration"]
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                continue  # the run was killed while it wrote this line
+            raise UserError(
+                f"{path}, line {number}: expected a JSON object with 'iteration', got {line[:80]!r}"
+            ) from error
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                points.setdefault(name, []).append((iteration, value))
+    if not points:
+        raise UserError(f"{path} holds no iteration yet. Train for longer, or give another file.")
+    return {name: tuple(np.array(sorted(pairs)).T) for name, pairs in points.items()}
+
+
+def _plot_curve(
+    axes: Axes, iterations: np.ndarray, values: np.ndarray, *, label: str, color: str
+) -> None:
+    """Draw a curve; a long one pale, with its running mean on top."""
+    if len(values) < 50:
+        marker = "o" if len(values) < 30 else None
+        axes.plot(iterations, values, color=color, label=label, marker=marker, markersize=3)
+        return
+    axes.plot(iterations, values, color=color, alpha=0.25, linewidth=0.8)
+    window = max(5, len(values) // 40)
+    padded = np.pad(values, (window // 2, window - 1 - window // 2), mode="edge")
+    mean = np.convolve(padded, np.full(window, 1 / window), mode="valid")
+    axes.plot(iterations, mean, color=color, label=label)
+
+
+def _limit_to_bulk(axes: Axes, series: Sequence[np.ndarray]) -> None:
+    """Leave the first, enormous losses out of sight when they would flatten the rest."""
+    bulk = max(float(np.quantile(values, 0.98)) for values in series)
+    if bulk > 0 and max(values.max() for values in series) > 3 * bulk:
+        axes.set_ylim(0, 1.3 * bulk)
+
+
+def _rgb(index: int) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*class_color(index))
+
+
+def _figure(panels: int, title: str = "") -> Figure:
+    """Make a figure with axes in rows of two."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(panels, 2)
+    rows = math.ceil(panels / columns)
+    figure = Figure(figsize=(5.6 * columns, 4.2 * rows), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, color=_INK)
+    for number in range(1, panels + 1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.grid(color=_PALE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=_INK, labelsize=8)
+    return figure
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png")
