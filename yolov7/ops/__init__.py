@@ -1,1 +1,37 @@
 """Pure functions on boxes: geometry and non-maximum suppression."""
+
+from yolov7.ops.box_ops import (
+    at_least_float32,
+    box_area,
+    clip_boxes,
+    cxcywh_to_xyxy,
+    elementwise_ciou,
+    elementwise_diou,
+    elementwise_giou,
+    elementwise_iou,
+    nonempty_boxes,
+    pairwise_iou,
+    xywh_to_xyxy,
+    xyxy_to_cxcywh,
+    xyxy_to_xywh,
+)
+from yolov7.ops.nms import NMS_TYPES, agnostic_nms, class_aware_nms
+
+__all__ = [
+    "NMS_TYPES",
+    "agnostic_nms",
+    "at_least_float32",
+    "box_area",
+    "class_aware_nms",
+    "clip_boxes",
+    "cxcywh_to_xyxy",
+    "elementwise_ciou",
+    "elementwise_diou",
+    "elementwise_giou",
+    "elementwise_iou",
+    "nonempty_boxes",
+    "pairwise_iou",
+    "xywh_to_xyxy",
+    "xyxy_to_cxcywh",
+    "xyxy_to_xywh",
+]

@@ -1,0 +1,5 @@
+"""From raw predictions to detections in the pixels of the original images."""
+
+from yolov7.modeling.postprocessing.dense import DensePostprocessor
+
+__all__ = ["DensePostprocessor"]
