@@ -150,18 +150,22 @@ class Mosaic:
         return transforms
 
     def compose(
-        self, images: Sequence[np.ndarray], transforms: Sequence[WarpTransform]
+        self,
+        images: Sequence[np.ndarray],
+        transforms: Sequence[WarpTransform],
+        size: tuple[int, int],
     ) -> np.ndarray:
-        """Draw the tiles.
+        """Draw tiles; those that are not visible may be left out.
 
         Args:
-            images: (h, w, C) uint8 each.
-            transforms: from `get_transforms`.
+            images: (h, w, 3) uint8 each.
+            transforms: those of the images, from `get_transforms`.
+            size: (height, width) of the result.
 
         Returns:
-            (H, W, C) uint8.
+            (height, width, 3) uint8.
         """
-        canvas = np.full((*transforms[0].size, images[0].shape[2]), self.fill, images[0].dtype)
+        canvas = np.full((*size, 3), self.fill, dtype=np.uint8)
         for image, transform in zip(images, transforms, strict=True):
             transform.paint(canvas, image)
         return canvas

@@ -54,7 +54,8 @@ def paint(canvas: np.ndarray, image: np.ndarray, matrix: np.ndarray) -> None:
     pixel the mean of four) until the rest of the way is between one half and one, which costs less
     than it saves and comes closer to the ideal than resizing and then warping on a double-size
     canvas does (`benchmarks/bm_mosaic.py` measures both). Only the region that the picture reaches
-    is visited. The rim of the drawn region is right to half a source pixel.
+    is visited. The drawn region reaches over the picture's edge by half a source pixel (one whole
+    if pixels fall onto pixels), so that neighbours leave no gap between them.
 
     Args:
         canvas: (H, W[, C]), changed in place.
@@ -68,6 +69,10 @@ def paint(canvas: np.ndarray, image: np.ndarray, matrix: np.ndarray) -> None:
         half_height, half_width = (height + 1) // 2, (width + 1) // 2
         image = cv2.resize(image, (half_width, half_height), interpolation=cv2.INTER_LINEAR)
         matrix = matrix @ scaling(width / half_width, height / half_height)
+    # OpenCV draws where the source index lies in [0, width): half a pixel to the right of the
+    # picture. One more row and column before the first make that symmetric.
+    image = cv2.copyMakeBorder(image, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
+    matrix = matrix @ translation(-1, -1)
     _warp(canvas, image, matrix, cv2.INTER_LINEAR)
 
 
@@ -131,6 +136,17 @@ class WarpTransform(Transform):
         """Draw an (h, w[, C]) picture onto an (H, W[, C]) canvas, which is changed in place."""
         paint(canvas, *self._visible_part(image))
 
+    def is_visible(self) -> bool:
+        """Whether any of the picture can be on the canvas; True for some that just miss it."""
+        x0, y0, x1, y1 = self._whole_pixels()
+        if x0 >= x1 or y0 >= y1:
+            return False
+        corners = map_points(self.matrix, box_corners((x0, y0, x1, y1)))
+        height, width = self.size
+        return bool(
+            (corners.max(axis=0) > 0).all() and (corners.min(axis=0) < (width, height)).all()
+        )
+
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
         """(h, w) of integers or bool to (H, W), by nearest pixel, 0 outside the picture."""
         plain = to_cv2(segmentation)
@@ -157,9 +173,13 @@ class WarpTransform(Transform):
             fill=self.fill,
         )
 
+    def _whole_pixels(self) -> tuple[int, int, int, int]:
+        """xyxy pixels nearest to `crop`."""
+        height, width = self.source_size
+        x0, y0, x1, y1 = self.crop or (0, 0, width, height)
+        return round(x0), round(y0), round(x1), round(y1)
+
     def _visible_part(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The whole pixels nearest to `crop`, and the matrix for that part."""
-        if self.crop is None:
-            return image, self.matrix
-        x0, y0, x1, y1 = (round(edge) for edge in self.crop)
+        """What of the picture is drawn, and the matrix for that."""
+        x0, y0, x1, y1 = self._whole_pixels()
         return image[y0:y1, x0:x1], self.matrix @ translation(x0, y0)

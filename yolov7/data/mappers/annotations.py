@@ -58,6 +58,11 @@ class Annotations:
         height, width = record["height"], record["width"]
         return cls(boxes, classes, masks).cropped((0, 0, width, height))
 
+    @classmethod
+    def empty(cls, *, with_masks: bool) -> Annotations:
+        """No objects."""
+        return cls(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), [] if with_masks else None)
+
     def __len__(self) -> int:
         return len(self.boxes)
 

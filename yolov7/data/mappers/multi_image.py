@@ -38,7 +38,8 @@ class MosaicMapper:
     others; pixels and boxes share one frame, without the half pixel between them.
 
     Args:
-        records: of all pictures; partners are drawn from them uniformly, with replacement.
+        records: of all pictures, with `height` and `width`; partners are drawn from them
+            uniformly, with replacement.
         mosaic: geometry of the tiles.
         mixup: None for none.
         augmentations: applied to the finished mosaic, which has the wanted size.
@@ -107,8 +108,8 @@ class MosaicMapper:
     ) -> dict[str, Any]:
         """Make a training sample; see `TrainMapper` for arguments, result and errors.
 
-        A mosaic has `height`, `width`, `image_id` and `file_name` of the first picture; `sources`
-        are all files in it.
+        A mosaic has `height`, `width`, `image_id` and `file_name` of the given record; `sources`
+        are the files that can be seen in it.
         """
         rng = generator_for(rng, key, self.single.seed)
         is_open = key is None or key.iteration < self.close_at
@@ -117,49 +118,38 @@ class MosaicMapper:
 
         size = self.single.size_of(key)
         partners = rng.integers(len(self.records), size=self.mosaic.layout.num_tiles - 1)
-        records = [record, *(self.records[int(index)] for index in partners)]
-        images, objects = self._read(records)
-        image, annotations = self._make_mosaic(images, objects, size, rng)
+        tiles = [record, *(self.records[int(index)] for index in partners)]
+        image, annotations, sources = self._make_mosaic(tiles, size, rng)
         if self.mixup is not None and len(annotations) and rng.random() < self.mixup.probability:
             partner = self._draw_partner_with_objects(rng)
             if partner is not None:
-                records.append(partner)
+                sources.append(partner["file_name"])
                 image, annotations = self._mix(image, annotations, partner, size, rng)
-        description = describe(record, images[0].shape[:2])
-        description["sources"] = [source["file_name"] for source in records]
         return self.single.finish(
             image,
             annotations,
             self.augmentations,
             rng=rng,
             size=size,
-            description=description,
+            description={**describe(record), "sources": sources},
         )
 
-    def _read(
-        self, records: Sequence[Mapping[str, Any]]
-    ) -> tuple[list[np.ndarray], list[Annotations]]:
-        images, objects = [], []
-        for record in records:
-            image = read_record_image(record, self.single.image_format)
-            record = {**record, "height": image.shape[0], "width": image.shape[1]}
-            images.append(image)
-            objects.append(Annotations.from_record(record, with_masks=self.single.with_masks))
-        return images, objects
-
     def _make_mosaic(
-        self,
-        images: Sequence[np.ndarray],
-        objects: Sequence[Annotations],
-        size: tuple[int, int],
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, Annotations]:
-        transforms = self.mosaic.get_transforms([image.shape[:2] for image in images], size, rng)
-        image = self.mosaic.compose(images, transforms)
-        parts = [
-            self._warp(tile, transform) for tile, transform in zip(objects, transforms, strict=True)
-        ]
-        return image, self._inside(concatenate(parts), size)
+        self, tiles: Sequence[Mapping[str, Any]], size: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[np.ndarray, Annotations, list[str]]:
+        """The mosaic, its objects, and the files that can be seen in it."""
+        sizes = [(tile["height"], tile["width"]) for tile in tiles]
+        transforms = self.mosaic.get_transforms(sizes, size, rng)
+        # Of a magnified mosaic often only one or two tiles are seen: the others are not decoded.
+        seen = [pair for pair in zip(tiles, transforms, strict=True) if pair[1].is_visible()]
+        images = [read_record_image(tile, self.single.image_format) for tile, _ in seen]
+        image = self.mosaic.compose(images, [transform for _, transform in seen], size)
+        parts = [Annotations.empty(with_masks=self.single.with_masks)]
+        for tile, transform in seen:
+            objects = Annotations.from_record(tile, with_masks=self.single.with_masks)
+            parts.append(self._warp_visible(objects, transform))
+        annotations = self._inside(concatenate(parts), size)
+        return image, annotations, [tile["file_name"] for tile, _ in seen]
 
     def _mix(
         self,
@@ -169,9 +159,10 @@ class MosaicMapper:
         size: tuple[int, int],
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, Annotations]:
-        (second,), (objects,) = self._read([partner])
+        second = read_record_image(partner, self.single.image_format)
         transform, covered = self.mixup.get_transforms(second.shape[:2], size, rng)
         image = self.mixup.compose(image, second, transform, covered)
+        objects = Annotations.from_record(partner, with_masks=self.single.with_masks)
         objects = self._inside(objects.transformed(transform), size)
         return image, concatenate([annotations, objects])
 
@@ -183,7 +174,7 @@ class MosaicMapper:
                 return partner
         return None
 
-    def _warp(self, objects: Annotations, transform: WarpTransform) -> Annotations:
+    def _warp_visible(self, objects: Annotations, transform: WarpTransform) -> Annotations:
         """What a tile shows of its objects, warped.
 
         Boxes are measured before the warp, but in pixels of the result: a sliver left by the

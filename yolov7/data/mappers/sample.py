@@ -37,17 +37,16 @@ def image_to_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(planes)
 
 
-def describe(record: Mapping[str, Any], original_size: tuple[int, int]) -> dict[str, Any]:
+def describe(record: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a sample that say what it was made from.
 
     Args:
-        record: of the (first) picture.
-        original_size: its (height, width) as read.
+        record: of the (first) picture, with `height` and `width` of the file's picture.
     """
     return {
         "file_name": record["file_name"],
         "image_id": record.get("image_id"),
-        "height": original_size[0],
-        "width": original_size[1],
+        "height": record["height"],
+        "width": record["width"],
         "sources": [record["file_name"]],
     }

@@ -103,9 +103,7 @@ class TrainMapper:
             DatasetError: an annotation cannot be used.
         """
         rng = generator_for(rng, key, self.seed)
-        image = read_record_image(record, self.image_format)
-        original_size = image.shape[:2]
-        record = {**record, "height": original_size[0], "width": original_size[1]}
+        image, record = _read_with_size(record, self.image_format)
         annotations = Annotations.from_record(record, with_masks=self.with_masks)
         return self.finish(
             image,
@@ -113,7 +111,7 @@ class TrainMapper:
             self.augmentations,
             rng=rng,
             size=self.size_of(key),
-            description=describe(record, original_size),
+            description=describe(record),
         )
 
     def size_of(self, key: SampleKey | None) -> tuple[int, int]:
@@ -186,13 +184,20 @@ class TestMapper:
         Raises:
             ImageError: the picture cannot be read or is not of the declared size.
         """
-        image = read_record_image(record, self.image_format)
-        description = describe(record, image.shape[:2])
-        return {**description, "image": image_to_tensor(self.resize(image))}
+        image, record = _read_with_size(record, self.image_format)
+        return {**describe(record), "image": image_to_tensor(self.resize(image))}
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) picture resized to fit, for pictures that do not come from a record."""
         return ResizeToFit().get_transform(image, self.input_size).apply_image(image)
+
+
+def _read_with_size(
+    record: Mapping[str, Any], image_format: str
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """A record's picture, and a copy of the record that knows its height and width."""
+    image = read_record_image(record, image_format)
+    return image, {**record, "height": image.shape[0], "width": image.shape[1]}
 
 
 def color_and_flip(cfg: CfgNode) -> list[Policy]:
