@@ -1,6 +1,14 @@
 """Detectors and the parts they are built from; importing it fills the registries."""
 
-from yolov7.modeling import backbones, heads, meta_arch, necks
+from yolov7.modeling import (
+    assignment,
+    backbones,
+    heads,
+    losses,
+    meta_arch,
+    necks,
+    postprocessing,
+)
 from yolov7.modeling.build import (
     build_assigner,
     build_backbone,
@@ -32,6 +40,7 @@ __all__ = [
     "META_ARCH_REGISTRY",
     "NECK_REGISTRY",
     "POSTPROCESSOR_REGISTRY",
+    "assignment",
     "backbones",
     "build_assigner",
     "build_backbone",
@@ -42,7 +51,9 @@ __all__ = [
     "build_postprocessor",
     "find_component",
     "heads",
+    "losses",
     "meta_arch",
     "necks",
+    "postprocessing",
     "reparameterize",
 ]
