@@ -1,0 +1,1 @@
+"""Training, evaluation and prediction: the parts at work together."""

@@ -1,0 +1,29 @@
+"""What happens around the steps of training, one behaviour a file."""
+
+from yolov7.engine.hooks.best_checkpoint import BestCheckpoint
+from yolov7.engine.hooks.checkpointing import Checkpointing
+from yolov7.engine.hooks.ema_update import EMAUpdate
+from yolov7.engine.hooks.evaluation import Evaluation
+from yolov7.engine.hooks.iteration_timer import IterationTimer
+from yolov7.engine.hooks.learning_rate import LearningRate
+from yolov7.engine.hooks.loader_report import LoaderReport
+from yolov7.engine.hooks.loss_phase import LossPhase
+from yolov7.engine.hooks.pictures import Pictures
+from yolov7.engine.hooks.progress_bar import ProgressBar
+from yolov7.engine.hooks.stop_signals import StopSignals
+from yolov7.engine.hooks.writing import Writing
+
+__all__ = [
+    "BestCheckpoint",
+    "Checkpointing",
+    "EMAUpdate",
+    "Evaluation",
+    "IterationTimer",
+    "LearningRate",
+    "LoaderReport",
+    "LossPhase",
+    "Pictures",
+    "ProgressBar",
+    "StopSignals",
+    "Writing",
+]

@@ -1,0 +1,267 @@
+"""From a config to a trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from yolov7.checkpoint import Checkpointer, load_checkpoint, load_weights, save_checkpoint
+from yolov7.d2 import (
+    CfgNode,
+    CommonMetricPrinter,
+    HookBase,
+    JSONWriter,
+    get_rank,
+    get_world_size,
+    is_main_process,
+    shared_random_seed,
+    synchronize,
+)
+from yolov7.data import build_train_loader, training_records
+from yolov7.engine import hooks
+from yolov7.engine.black_box import BlackBox
+from yolov7.engine.class_list import class_list_of_dataset
+from yolov7.engine.drawings import Drawings
+from yolov7.engine.ema import ModelEMA
+from yolov7.engine.evaluate import inference_copy, memory_format, run_evaluation
+from yolov7.engine.metrics_file import drop_lines_from
+from yolov7.engine.precision import Precision
+from yolov7.engine.tensorboard_writer import TensorBoardWriter
+from yolov7.engine.trainer import Trainer
+from yolov7.engine.training_state import TrainingState, check_resumable
+from yolov7.modeling import build_detector
+from yolov7.solver import build_gradient_clipper, build_lr_scheduler, build_optimizer
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import suggest
+from yolov7.utils.seeding import seed_all
+
+__all__ = ["build_trainer", "run_evaluation"]
+
+logger = logging.getLogger(__name__)
+
+
+def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
+    """Build everything a training needs, ready for `trainer.train()`.
+
+    A fresh training starts from `MODEL.WEIGHTS`, if given. All ranks must call it.
+
+    Args:
+        cfg: the config; `prepare_run(cfg)` has been called.
+        resume: go on from the last checkpoint in `OUTPUT_DIR`; where there is none, start.
+
+    Raises:
+        ConfigError: a key is wrong, or the checkpoint is of another number of processes.
+        DatasetError: see `yolov7.data.load_records`.
+        WeightsError: the checkpoint is damaged, or the weights are of another model.
+    """
+    checkpointer = Checkpointer(cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP)
+    checkpoint = _last_checkpoint(checkpointer) if resume else None
+    seed = _choose_seed(cfg, checkpoint)
+    seed_all(seed + get_rank())
+    start_iter = 0 if checkpoint is None else checkpoint["iteration"] + 1
+
+    precision = Precision.from_config(cfg)
+    records = training_records(cfg)
+    loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
+    _check_parts(cfg)
+    model = _build_model(cfg)
+    if checkpoint is None and cfg.MODEL.WEIGHTS:
+        load_weights(model, cfg.MODEL.WEIGHTS)
+    optimizer = build_optimizer(cfg, model)
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    ema = None
+    if cfg.SOLVER.EMA.ENABLED:
+        ema = ModelEMA(model, decay=cfg.SOLVER.EMA.DECAY, tau=cfg.SOLVER.EMA.TAU)
+    loss_weights = getattr(getattr(model, "criterion", None), "loss_weights", {})
+    trainer = Trainer(
+        model=_distributed(model),
+        optimizer=optimizer,
+        loader=loader,
+        max_iter=cfg.SOLVER.MAX_ITER,
+        start_iter=start_iter,
+        precision=precision,
+        clip_gradients=build_gradient_clipper(cfg),
+        accumulation_steps=cfg.SOLVER.ACCUMULATION_STEPS,
+        on_nonfinite_loss=BlackBox(
+            cfg.OUTPUT_DIR, loss_weights=loss_weights, stop=_stops_on_bad_loss(cfg)
+        ),
+    )
+    classes = class_list_of_dataset(cfg.DATASETS.TRAIN[0])
+    state = TrainingState(
+        trainer=trainer,
+        scheduler=scheduler,
+        ema=ema,
+        seed=seed,
+        extra={"classes": classes.state_dict()},
+    )
+    drawings = Drawings(cfg, classes.names)
+    trainer.register_hooks([hooks.StopSignals(), hooks.IterationTimer()])
+    trainer.register_hooks([hooks.LearningRate(scheduler)])
+    if ema is not None:
+        trainer.register_hooks([hooks.EMAUpdate(ema)])
+    if cfg.SOLVER.LAST_PHASE_ITERS and "loss_l1" in loss_weights:
+        trainer.register_hooks([_loss_phase(cfg, loss_weights)])
+    if cfg.DATASETS.TEST:
+        evaluated = model if ema is None else ema.model
+        trainer.register_hooks(_evaluation_hooks(cfg, trainer, evaluated, state, drawings))
+    trainer.register_hooks(
+        [hooks.LoaderReport(num_workers=cfg.DATALOADER.NUM_WORKERS, period=cfg.SOLVER.LOG_PERIOD)]
+    )
+    if is_main_process():
+        trainer.register_hooks(_main_process_hooks(cfg, start_iter, records, drawings))
+    # Last: what it saves is the state in which the next iteration starts.
+    trainer.register_hooks(
+        [
+            hooks.Checkpointing(
+                checkpointer, collect=state.collect, period=cfg.SOLVER.CHECKPOINT_PERIOD
+            )
+        ]
+    )
+    if checkpoint is not None:
+        state.restore(checkpoint, rank=get_rank())
+    if start_iter >= cfg.SOLVER.MAX_ITER:
+        logger.info("All %d iterations are done already.", cfg.SOLVER.MAX_ITER)
+    return trainer
+
+
+def _last_checkpoint(checkpointer: Checkpointer) -> dict[str, Any] | None:
+    path = checkpointer.last()
+    if path is None:
+        logger.info("No checkpoint in %s yet: training starts anew.", checkpointer.folder)
+        return None
+    checkpoint = load_checkpoint(path)
+    check_resumable(checkpoint, path)
+    logger.info("Resuming from %s, after iteration %d.", path, checkpoint["iteration"])
+    return checkpoint
+
+
+def _choose_seed(cfg: CfgNode, checkpoint: Mapping[str, Any] | None) -> int:
+    if checkpoint is not None:
+        if cfg.SEED >= 0 and cfg.SEED != checkpoint["seed"]:
+            logger.warning(
+                "SEED is %d, but the run to resume has seed %d, which it keeps.",
+                cfg.SEED,
+                checkpoint["seed"],
+            )
+        return checkpoint["seed"]
+    if cfg.SEED >= 0:
+        return cfg.SEED
+    seed = shared_random_seed()
+    logger.info("The seed of this run, drawn because SEED is negative: %d.", seed)
+    return seed
+
+
+def _check_parts(cfg: CfgNode) -> None:
+    per_rank = cfg.SOLVER.IMS_PER_BATCH // get_world_size()
+    parts = cfg.SOLVER.ACCUMULATION_STEPS
+    if parts < 1 or per_rank % parts:
+        raise ConfigError(
+            f"SOLVER.ACCUMULATION_STEPS must divide the {per_rank} images of each process "
+            f"(SOLVER.IMS_PER_BATCH / processes), got {parts}."
+        )
+    if cfg.SOLVER.LOG_PERIOD < 1:
+        raise ConfigError(f"SOLVER.LOG_PERIOD must be at least 1, got {cfg.SOLVER.LOG_PERIOD}.")
+
+
+def _build_model(cfg: CfgNode) -> nn.Module:
+    model = build_detector(cfg).to(memory_format=memory_format(cfg))
+    if cfg.MODEL.SYNC_BATCH_NORM and get_world_size() > 1:
+        if torch.device(cfg.MODEL.DEVICE).type != "cuda":
+            raise ConfigError(
+                "MODEL.SYNC_BATCH_NORM works on CUDA only, but MODEL.DEVICE is "
+                f"'{cfg.MODEL.DEVICE}'. Set it to False."
+            )
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    logger.info(
+        "%s with %d parameters.",
+        cfg.MODEL.META_ARCHITECTURE,
+        sum(parameter.numel() for parameter in model.parameters()),
+    )
+    return model
+
+
+def _distributed(model: nn.Module) -> nn.Module:
+    if get_world_size() == 1:
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+    )
+
+
+def _stops_on_bad_loss(cfg: CfgNode) -> bool:
+    policies = {"stop": True, "skip": False}
+    name = cfg.SOLVER.ON_NONFINITE_LOSS
+    if name not in policies:
+        raise ConfigError(
+            f"SOLVER.ON_NONFINITE_LOSS: there is no '{name}'.{suggest(name, policies)}"
+        )
+    return policies[name]
+
+
+def _loss_phase(cfg: CfgNode, loss_weights: dict[str, float]) -> HookBase:
+    return hooks.LossPhase(
+        loss_weights=loss_weights,
+        last_phase_weights={"loss_l1": cfg.MODEL.CRITERION.L1_WEIGHT},
+        start=cfg.SOLVER.MAX_ITER - cfg.SOLVER.LAST_PHASE_ITERS,
+    )
+
+
+def _evaluation_hooks(
+    cfg: CfgNode,
+    trainer: Trainer,
+    evaluated: nn.Module,
+    state: TrainingState,
+    drawings: Drawings,
+) -> list[HookBase]:
+    def evaluate() -> dict[str, float]:
+        model = inference_copy(cfg, evaluated)
+        results = run_evaluation(cfg, model)
+        if is_main_process():
+            drawings.predictions(model, trainer.iter)
+        synchronize()
+        return results
+
+    def save_best(about: dict[str, Any]) -> None:
+        save_checkpoint(Path(cfg.OUTPUT_DIR) / "model_best.pth", {**state.weights(), **about})
+
+    evaluation = hooks.Evaluation(evaluate, period=cfg.TEST.EVAL_PERIOD)
+    best = hooks.BestCheckpoint(evaluation, metric=cfg.TEST.BEST_METRIC, save=save_best)
+    return [evaluation, best]
+
+
+def _main_process_hooks(
+    cfg: CfgNode,
+    start_iter: int,
+    records: Sequence[Mapping[str, Any]],
+    drawings: Drawings,
+) -> list[HookBase]:
+    output_dir = Path(cfg.OUTPUT_DIR)
+    metrics = output_dir / "metrics.json"
+    drop_lines_from(metrics, start_iter)
+    draw_data: Callable[[], None] = lambda: drawings.labels(records)  # noqa: E731
+    return [
+        hooks.ProgressBar(),
+        hooks.Writing(
+            [
+                CommonMetricPrinter(cfg.SOLVER.MAX_ITER),
+                JSONWriter(str(metrics)),
+                TensorBoardWriter(output_dir, start_iter=start_iter),
+            ],
+            period=cfg.SOLVER.LOG_PERIOD,
+        ),
+        hooks.Pictures(
+            draw_data=draw_data,
+            draw_batch=drawings.batch,
+            draw_curves=drawings.curves,
+            period=cfg.VIS_PERIOD,
+        ),
+    ]
