@@ -127,7 +127,7 @@ def image_grid(
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Return `image` if it is (H, W, 3) uint8 and not empty; else raise ValueError with a remedy."""
+    """Return `image` if it is (H, W, 3) uint8 and not empty; else raise ValueError."""
     if not isinstance(image, np.ndarray):
         raise ValueError(f"the image must be a NumPy array, got {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:

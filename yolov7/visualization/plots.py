@@ -77,13 +77,12 @@ def plot_training_curves(
     figure = _figure(len(shown))
     for axes, (title, names) in zip(figure.axes, shown.items(), strict=True):
         for number, name in enumerate(sorted(names)):
-            _plot_curve(axes, *curves[name], label=name, color=_rgb(number))
+            color = _INK if name == "total_loss" else _rgb(number)
+            _plot_curve(axes, *curves[name], label=name, color=color)
         axes.set_xlabel("iteration")
         axes.set_title(title)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, _upper_limit([curves[name][1] for name in names]))
         axes.legend(fontsize=8, frameon=False)
-    if "loss" in shown:
-        _limit_to_bulk(figure.axes[0], [curves[name][1] for name in shown["loss"]])
     _save(figure, path)
 
 
@@ -141,12 +140,11 @@ def _plot_sizes(axes: Axes, boxes: np.ndarray) -> None:
     axes.scatter(sides[:, 0], sides[:, 1], s=9, color=_ACCENT, alpha=alpha, linewidths=0)
     largest = max(sides.max(initial=0.0), 128.0) * 1.3
     smallest = min(sides.min(initial=8.0), 8.0) / 1.3
-    widths = np.geomspace(smallest, largest, 100)
     for side in (32, 96):
-        axes.plot(widths, side**2 / widths, color=_INK, linewidth=0.8, linestyle="--")
-        axes.text(
-            largest, side**2 / largest, f"{side}² ", fontsize=8, ha="right", va="bottom", color=_INK
-        )
+        ends = np.array([smallest, largest])
+        axes.plot(ends, side**2 / ends, color=_INK, linewidth=0.8, linestyle="--")
+        left = max(smallest, side**2 / largest) * 1.2
+        axes.text(left, side**2 / left, f" {side}²", fontsize=8, va="bottom", color=_INK)
     axes.set_xlim(smallest, largest)
     axes.set_ylim(smallest, largest)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -226,11 +224,15 @@ def _plot_curve(
     axes.plot(iterations, mean, color=color, label=label)
 
 
-def _limit_to_bulk(axes: Axes, series: Sequence[np.ndarray]) -> None:
-    """Leave the first, enormous losses out of sight when they would flatten the rest."""
-    bulk = max(float(np.quantile(values, 0.98)) for values in series)
-    if bulk > 0 and max(values.max() for values in series) > 3 * bulk:
-        axes.set_ylim(0, 1.3 * bulk)
+def _upper_limit(series: Sequence[np.ndarray]) -> float | None:
+    """Leave a few enormous values (the first losses) out of sight when they would flatten the rest.
+
+    Returns:
+        The axis's upper end, or None to show all.
+    """
+    bulk = max(float(np.quantile(values, 0.95, method="lower")) for values in series)
+    largest = max(float(values.max()) for values in series)
+    return 1.3 * bulk if 0 < 3 * bulk < largest else None
 
 
 def _rgb(index: int) -> str:
