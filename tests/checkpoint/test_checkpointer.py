@@ -67,7 +67,7 @@ def test_not_a_dict(tmp_path):
         load_checkpoint(tmp_path / "list.pth")
 
 
-def test_rotation_keeps_the_newest_and_only_touches_its_own(tmp_path):
+def test_rotation_keeps_the_newest_and_leaves_later_ones_alone(tmp_path):
     (tmp_path / "model_9999999.pth").write_bytes(b"of an older run")
     checkpointer = Checkpointer(tmp_path, keep=2)
     for iteration in (9, 19, 29):
@@ -82,12 +82,8 @@ def test_rotation_keeps_the_newest_and_only_touches_its_own(tmp_path):
 
 
 def test_rotation_continues_after_a_restart(tmp_path):
-    first = Checkpointer(tmp_path, keep=2)
-    first.save_numbered(9, {})
-    first.save_numbered(19, {})
-    second = Checkpointer(tmp_path, keep=2)
-    second.load_state_dict(first.state_dict())
-    second.save_numbered(29, {})
+    for iteration in (9, 19, 29):
+        Checkpointer(tmp_path, keep=2).save_numbered(iteration, {})
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == [
         "model_0000019.pth", "model_0000029.pth",
     ]  # fmt: skip

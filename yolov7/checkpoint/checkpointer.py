@@ -71,7 +71,6 @@ class Checkpointer:
     def __init__(self, folder: str | os.PathLike[str], *, keep: int = 0):
         self.folder = Path(folder)
         self.keep = keep
-        self._numbered: list[str] = []
 
     def save(self, name: str, checkpoint: dict[str, Any]) -> Path:
         """Write `<name>.pth` and name it in `last_checkpoint`; it is not rotated."""
@@ -83,11 +82,19 @@ class Checkpointer:
         return path
 
     def save_numbered(self, iteration: int, checkpoint: dict[str, Any]) -> Path:
-        """Write `model_<iteration>.pth`; the oldest go once the new one is safe."""
+        """Write `model_<iteration>.pth`; the oldest go once the new one is safe.
+
+        Files of later iterations, which are those of another run, are left alone.
+        """
         path = self.save(f"model_{iteration:07d}", checkpoint)
-        self._numbered = [name for name in self._numbered if name != path.name] + [path.name]
-        while self.keep and len(self._numbered) > self.keep:
-            (self.folder / self._numbered.pop(0)).unlink(missing_ok=True)
+        numbers = {
+            int(file.stem.removeprefix("model_")): file
+            for file in self.folder.glob("model_*.pth")
+            if file.stem.removeprefix("model_").isdecimal()
+        }
+        earlier = sorted(number for number in numbers if number <= iteration)
+        for number in earlier[: -self.keep] if self.keep else []:
+            numbers[number].unlink(missing_ok=True)
         return path
 
     def last(self) -> Path | None:
@@ -107,12 +114,6 @@ class Checkpointer:
                 "another checkpoint of this folder into it, or remove it to start anew."
             )
         return path
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"numbered": list(self._numbered)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._numbered = list(state["numbered"])
 
 
 def remove_temporaries(folder: str | os.PathLike[str]) -> None:

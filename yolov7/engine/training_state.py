@@ -91,6 +91,8 @@ class TrainingState:
         trainer.optimizer.load_state_dict(checkpoint["optimizer"])
         for group, options in zip(trainer.optimizer.param_groups, configured, strict=True):
             group.update(options)
+        base_lrs = self._scheduler.base_lrs
+        self._scheduler.load_state_dict({**checkpoint["scheduler"], "base_lrs": base_lrs})
         trainer.precision.scaler.load_state_dict(checkpoint["scaler"])
         for hook in trainer.hooks:
             state = checkpoint["hooks"].get(type(hook).__name__)

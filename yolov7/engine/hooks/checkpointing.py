@@ -36,12 +36,6 @@ class Checkpointing(HookBase):
         elif self.trainer.stop_signal is not None or (self._period and done % self._period == 0):
             self._save(lambda state: self._checkpointer.save_numbered(self.trainer.iter, state))
 
-    def state_dict(self) -> dict[str, Any]:
-        return self._checkpointer.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._checkpointer.load_state_dict(state)
-
     def _save(self, write: Callable[[dict[str, Any]], Any]) -> None:
         state = self._collect()
         if is_main_process():

@@ -1,0 +1,199 @@
+import json
+import logging
+import os
+import signal
+
+import pytest
+import torch
+
+from yolov7.checkpoint import load_checkpoint
+from yolov7.d2 import EventWriter, HookBase, JSONWriter, get_event_storage
+from yolov7.engine import hooks
+from yolov7.engine.metrics_file import drop_lines_from
+from yolov7.engine.trainer import TrainingStopped
+
+
+class EachIteration(HookBase):
+    """Calls a function before each step; what it returns is kept."""
+
+    def __init__(self, function):
+        self.function = function
+        self.seen = []
+
+    def before_step(self):
+        self.seen.append(self.function(self.trainer))
+
+
+@pytest.mark.parametrize("start_iter", [0, 5, 8, 10])
+def test_loss_phase_switches_at_its_iteration_also_after_a_resume(make_toy, start_iter):
+    weights = {"loss_fit": 1.0, "loss_l1": 0.0}
+    phase = hooks.LossPhase(loss_weights=weights, last_phase_weights={"loss_l1": 2.0}, start=8)
+    look = EachIteration(lambda trainer: (trainer.iter, weights["loss_l1"]))
+    make_toy(start_iter=start_iter, max_iter=12, more_hooks=[phase, look]).trainer.train()
+    expected = [(i, 2.0 if i >= 8 else 0.0) for i in range(start_iter, 12)]
+    assert look.seen == expected
+    assert weights["loss_fit"] == 1.0
+
+
+def test_evaluation_runs_each_period_and_once_in_the_end(make_toy, tmp_path):
+    evaluated = []
+    toy = make_toy(max_iter=12)
+
+    def evaluate():
+        final = (tmp_path / "model_final.pth").exists()
+        evaluated.append((toy.trainer.iter, final))
+        return {"bbox/AP": 40.0 + len(evaluated)}
+
+    evaluation = hooks.Evaluation(evaluate, period=4)
+    metrics = hooks.Writing([JSONWriter(str(tmp_path / "metrics.json"))], period=5)
+    toy.trainer.register_hooks([evaluation, metrics])
+    toy.trainer.train()
+    # The final one comes when the final weights are safe.
+    assert evaluated == [(3, False), (7, False), (12, True)]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    aps = {line["iteration"]: line["bbox/AP"] for line in lines if "bbox/AP" in line}
+    assert aps == {3: 41.0, 7: 42.0, 12: 43.0}
+    assert {4, 9, 11} <= {line["iteration"] for line in lines if "total_loss" in line}
+
+
+def test_no_final_evaluation_of_an_interrupted_training(make_toy):
+    evaluated = []
+    stop = EachIteration(lambda trainer: trainer.request_stop(15) if trainer.iter == 4 else None)
+    evaluation = hooks.Evaluation(lambda: evaluated.append(1) or {}, period=0)
+    toy = make_toy(more_hooks=[stop, evaluation])
+    with pytest.raises(TrainingStopped):
+        toy.trainer.train()
+    assert evaluated == []
+
+
+def test_best_checkpoint_survives_a_resume(make_toy, tmp_path):
+    def run(values, start_iter, resume=False):
+        values = iter(values)
+        evaluation = hooks.Evaluation(lambda: {"bbox/AP": next(values)}, period=2)
+        saved = []
+        best = hooks.BestCheckpoint(evaluation, metric="bbox/AP", save=saved.append)
+        toy = make_toy(
+            start_iter=start_iter, max_iter=start_iter + 8, period=4, more_hooks=[evaluation, best]
+        )
+        if resume:
+            toy.state.restore(load_checkpoint(tmp_path / "model_0000003.pth"), rank=0)
+        toy.trainer.train()
+        return [(about["iteration"], about["value"]) for about in saved]
+
+    assert run([10.0, 30.0, float("nan"), 20.0], 0) == [(1, 10.0), (3, 30.0)]
+    assert run([25.0, 31.0, 30.0, 12.0], 4, resume=True) == [(7, 31.0)]
+
+
+def test_unknown_best_metric_is_named(make_toy, caplog):
+    evaluation = hooks.Evaluation(lambda: {"bbox/AP": 1.0}, period=0)
+    best = hooks.BestCheckpoint(evaluation, metric="bbox/APx", save=lambda about: 1 / 0)
+    with caplog.at_level(logging.WARNING, logger="yolov7"):
+        make_toy(max_iter=2, more_hooks=[evaluation, best]).trainer.train()
+    assert "TEST.BEST_METRIC 'bbox/APx' is not among the results (bbox/AP)" in caplog.text
+
+
+def test_signals_are_caught_during_training_only(make_toy, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    kill = EachIteration(
+        lambda trainer: os.kill(os.getpid(), signal.SIGTERM) if trainer.iter == 2 else None
+    )
+    with pytest.raises(TrainingStopped) as stopped:
+        make_toy(more_hooks=[hooks.StopSignals(), kill]).trainer.train()
+    assert stopped.value.signal_number == signal.SIGTERM
+    assert load_checkpoint(tmp_path / "model_0000002.pth")["iteration"] == 2
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_timer_puts_the_time_of_iterations(make_toy):
+    storage = {}
+    look = EachIteration(lambda trainer: storage.update(trainer.storage.latest()))
+    timer = hooks.IterationTimer(warmup_iters=1)
+    make_toy(max_iter=4, more_hooks=[timer, look]).trainer.train()
+    seconds, iteration = storage["time"]
+    assert 0 < seconds < 5
+    assert iteration == 2
+
+
+def test_skipped_images_are_counted_and_reported(make_toy, caplog):
+    report = hooks.LoaderReport(num_workers=2, period=3)
+    toy = make_toy(max_iter=4, more_hooks=[report])
+    batches = [
+        [{**sample, "skipped_images": 1} for sample in batch] for batch in toy.trainer.loader
+    ]
+    toy.trainer.loader = batches
+    with caplog.at_level(logging.WARNING, logger="yolov7"):
+        toy.trainer.train()
+    assert "12 missing or unreadable images were replaced by others, 12 so far" in caplog.text
+    assert "4 missing or unreadable images were replaced by others, 16 so far" in caplog.text
+    assert report.state_dict() == {"skipped": 16}
+
+
+def test_waiting_for_data_is_said_once(make_toy, caplog):
+    report = hooks.LoaderReport(num_workers=0, period=1000)
+
+    class Slow(HookBase):
+        def after_step(self):
+            self.trainer.storage.put_scalars(time=1.0, data_time=0.9)
+
+    toy = make_toy(max_iter=250, period=0, more_hooks=[Slow(), report])
+    with caplog.at_level(logging.WARNING, logger="yolov7"):
+        toy.trainer.train()
+    assert caplog.text.count("waits for data") == 1
+    assert "DATALOADER.NUM_WORKERS" in caplog.text
+
+
+def test_writers_write_each_period_and_close(make_toy):
+    class Writer(EventWriter):
+        def __init__(self):
+            self.calls = []
+
+        def write(self):
+            self.calls.append(get_event_storage().iter)
+
+        def close(self):
+            self.calls.append("closed")
+
+    writer = Writer()
+    make_toy(max_iter=8, more_hooks=[hooks.Writing([writer], period=3)]).trainer.train()
+    assert writer.calls == [2, 5, 7, 8, "closed"]
+
+
+def test_pictures_of_a_fresh_and_of_a_resumed_run(make_toy):
+    drawn = []
+    pictures = lambda: hooks.Pictures(  # noqa: E731
+        draw_data=lambda: drawn.append("data"),
+        draw_batch=lambda batch, iteration: drawn.append((len(batch), iteration)),
+        draw_curves=lambda: drawn.append("curves"),
+        first=2,
+        period=5,
+    )
+    make_toy(max_iter=8, more_hooks=[pictures()]).trainer.train()
+    assert drawn == ["data", (4, 0), (4, 1), (4, 4), "curves"]
+    drawn.clear()
+    make_toy(start_iter=8, max_iter=12, more_hooks=[pictures()]).trainer.train()
+    assert drawn == [(4, 9), "curves"]
+
+
+def test_progress_bar_is_for_terminals(make_toy, capsys):
+    make_toy(max_iter=3, more_hooks=[hooks.ProgressBar()]).trainer.train()
+    captured = capsys.readouterr()
+    assert captured.err == ""
+
+
+def test_metrics_file_drops_what_is_done_again(tmp_path):
+    path = tmp_path / "metrics.json"
+    drop_lines_from(path, 3)
+    assert not path.exists()
+    lines = [json.dumps({"iteration": i, "bbox/AP": float("nan")}) for i in range(5)]
+    path.write_text("\n".join(lines) + '\n{"iteration": 2, "cut')
+    drop_lines_from(path, 3)
+    assert path.read_text().splitlines() == lines[:3]
+    drop_lines_from(path, 0)
+    assert path.read_text() == ""
+
+
+def test_bare_detectron2_hook_state_is_not_needed(make_toy, tmp_path):
+    """A hook without state leaves no trace in the checkpoint."""
+    make_toy(max_iter=1, more_hooks=[HookBase()]).trainer.train()
+    assert load_checkpoint(tmp_path / "model_final.pth")["hooks"] == {}
+    assert torch.is_tensor(load_checkpoint(tmp_path / "model_final.pth")["rng"][0]["torch"])
