@@ -30,8 +30,8 @@ def center_windows(
 ) -> tuple[Tensor, Tensor]:
     """Find the predictions whose cells lie within ``±radius`` strides of M points.
 
-    Looks only at the few cells of each level's grid that can be so near, so that its cost does not
-    grow with the size of the image.
+    The same as :func:`in_window` for all pairs, but it looks only at the few columns and rows of
+    each level's grid that can be so near: its cost does not grow with the size of the image.
 
     Args:
         centers: ``(M, 2)`` points ``(x, y)`` in pixels; they may lie outside the image.
@@ -42,24 +42,19 @@ def center_windows(
         ``(M, S)`` int64 predictions in ``[0, P)``, ascending along each row where they are inside
         (arbitrary elsewhere), and ``(M, S)`` bool: whether the cell exists and is inside.
     """
-    # One cell further than can be inside: the strict comparison decides, and rounding in the
-    # division by a stride that is no power of two cannot lose a cell.
-    reach = math.ceil(radius + 0.5)
-    steps = torch.arange(-reach, reach + 1, device=centers.device)
+    x, y = centers[:, :1], centers[:, 1:]
     indices, insides = [], []
     start = 0
     for rows, columns in predictions.level_sizes:
         count = rows * columns
         if count == 0:
             continue
-        cell = (centers / predictions.strides[start]).floor()
-        column = _near(cell[:, 0], steps, columns)
-        row = _near(cell[:, 1], steps, rows)
-        exists = _exists(row, rows)[:, :, None] & _exists(column, columns)[:, None]
-        place = row.clamp(0, rows - 1)[:, :, None] * columns + column.clamp(0, columns - 1)[:, None]
-        place = (start + place).flatten(1)
-        inside = in_window(centers[:, None], predictions, place, radius=radius)
-        inside &= exists.flatten(1)
+        grid = predictions.centers[start : start + count].view(rows, columns, 2)
+        stride = predictions.strides[start]
+        column, near_in_x = _near(x, grid[0, :, 0], stride, radius)
+        row, near_in_y = _near(y, grid[:, 0, 1], stride, radius)
+        place = (row[:, :, None] * columns + column[:, None] + start).flatten(1)
+        inside = (near_in_y[:, :, None] & near_in_x[:, None]).flatten(1)
         for anchor in range(predictions.num_anchors):
             indices.append(place + anchor * count)
             insides.append(inside)
@@ -67,12 +62,25 @@ def center_windows(
     return torch.cat(indices, dim=1), torch.cat(insides, dim=1)
 
 
-def _near(cell: Tensor, steps: Tensor, size: int) -> Tensor:
-    """``(M, len(steps))`` cells around ``cell``; those of points far outside do not exist."""
-    far = steps.shape[0]
+def _near(point: Tensor, grid: Tensor, stride: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Cells of one axis around points.
+
+    Args:
+        point: ``(M, 1)`` pixels.
+        grid: ``(n,)`` the cells' centres on this axis.
+        stride: scalar.
+        radius: in strides.
+
+    Returns:
+        ``(M, s)`` cells, kept within the grid, and ``(M, s)`` bool: whether they are near. An
+        interval of 2·radius strides without its ends holds at most ⌈2·radius⌉ centres, and the
+        first is after ``point / stride − ½ − radius``.
+    """
+    size = grid.shape[0]
+    steps = torch.arange(math.ceil(2 * radius) + 1, device=point.device)
     # Bounded before the conversion: integers that do not fit are undefined.
-    return cell.nan_to_num(-far).clamp(-far, size + far).long()[:, None] + steps
-
-
-def _exists(index: Tensor, size: int) -> Tensor:
-    return (index >= 0) & (index < size)
+    before = (point / stride - (0.5 + radius)).floor().nan_to_num(size)
+    index = before.clamp(-len(steps), size).long() + steps
+    cell = index.clamp(0, size - 1)
+    near = (grid[cell] - point).abs() < radius * stride
+    return cell, near & (index == cell)

@@ -10,7 +10,7 @@ from torch import Tensor
 from yolov7.modeling.assignment.candidates import Candidates
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.targets import Targets
-from yolov7.ops.box_ops import at_least_float32, box_area, elementwise_iou
+from yolov7.ops.box_ops import box_area, elementwise_iou
 
 LARGEST_COORDINATE = 1e18
 """Predicted coordinates are kept within it, so that areas stay finite in float32."""
@@ -21,21 +21,32 @@ LOWEST_LOG = -100.0
 
 @dataclass(frozen=True, eq=False)
 class PairCosts:
-    """Everything needed for the cost of any (object, candidate) pair of a batch.
+    """All that is needed for the cost of any (object, candidate) pair of a batch.
 
     Made with :meth:`make`. Objects are named by their index in ``Targets``, candidates by their
-    place ``image · P + prediction``.
+    position in ``Candidates``.
+
+    Attributes:
+        pred_boxes: ``(T, 4)`` of the candidates, finite.
+        class_logits: ``(B · P, K)`` of all places.
+        objectness_scores: ``(T,)`` after the sigmoid.
+        no_class_cost: ``(T,)`` what it costs to be of no class: ``Σ_c −ln(1 − q_c)``.
+        target_boxes: ``(M, 4)``.
+        labels: ``(M,)``.
+        class_weight: weight of the class cost.
+        iou_weight: weight of the IoU cost.
+        candidates: T candidates.
     """
 
     pred_boxes: Tensor
     class_logits: Tensor
-    objectness_logits: Tensor
+    objectness_scores: Tensor
+    no_class_cost: Tensor
     target_boxes: Tensor
     labels: Tensor
-    candidates: Candidates
-    no_class_cost: Tensor
     class_weight: float
     iou_weight: float
+    candidates: Candidates
 
     @staticmethod
     def make(
@@ -51,50 +62,50 @@ class PairCosts:
         """Prepare what does not depend on the objects.
 
         Args:
-            predictions: of B images, with objectness.
+            predictions: of B images, float32 or float64, with objectness.
             pred_boxes: ``(B, P, 4)`` decoded boxes.
             targets: M objects.
-            candidates: T candidates, the only places that may be asked for.
+            candidates: T candidates.
             class_weight: of the class cost.
             iou_weight: of the IoU cost.
             max_elements: bound on the scores in memory at once.
         """
-        boxes = at_least_float32(pred_boxes).flatten(0, 1).nan_to_num(0.0)
-        boxes = boxes.clamp(-LARGEST_COORDINATE, LARGEST_COORDINATE)
+        place = candidates.place
+        boxes = pred_boxes.flatten(0, 1).index_select(0, place).nan_to_num_(0.0)
         class_logits = predictions.class_logits.flatten(0, 1)
-        objectness_logits = predictions.objectness_logits.flatten()
+        objectness = predictions.objectness_logits.flatten().index_select(0, place).sigmoid_()
         rows = max(1, max_elements // max(predictions.num_classes, 1))
         no_class_cost = [
-            -_log(-_score(class_logits[part], objectness_logits[part, None]), plus_one=True).sum(1)
-            for part in candidates.place.split(rows)
+            _no_class_cost(class_logits.index_select(0, part), factor)
+            for part, factor in zip(place.split(rows), objectness.split(rows), strict=True)
         ]
         return PairCosts(
-            pred_boxes=boxes,
+            pred_boxes=boxes.clamp_(-LARGEST_COORDINATE, LARGEST_COORDINATE),
             class_logits=class_logits,
-            objectness_logits=objectness_logits,
+            objectness_scores=objectness,
+            no_class_cost=torch.cat(no_class_cost),
             target_boxes=targets.boxes.to(boxes.dtype),
             labels=targets.labels,
-            candidates=candidates,
-            no_class_cost=torch.cat(no_class_cost),
             class_weight=class_weight,
             iou_weight=iou_weight,
+            candidates=candidates,
         )
 
-    def iou(self, target_index: Tensor, place: Tensor) -> Tensor:
-        """IoU of objects and predictions, both index tensors ``(...)`` and broadcast."""
-        return elementwise_iou(self.target_boxes[target_index], self.pred_boxes[place])
+    def iou(self, target_index: Tensor, position: Tensor) -> Tensor:
+        """IoU of objects and candidates, both index tensors ``(...)`` and broadcast."""
+        return elementwise_iou(self.target_boxes[target_index], self.pred_boxes[position])
 
-    def cost(self, target_index: Tensor, place: Tensor) -> Tensor:
+    def cost(self, target_index: Tensor, position: Tensor) -> Tensor:
         """Cost of pairs, both index tensors ``(...)`` and broadcast; finite, NaN scores too.
 
-        The class cost of all K classes needs one number per candidate, the cost of predicting no
-        class at all, and the object's own class: Σ_c −ln(1−q_c) + ln(1−q_t) − ln(q_t).
+        Over all classes the cross entropy is the cost of being of no class, corrected for the one
+        class that is meant: ``Σ_c −ln(1 − q_c) + ln(1 − q_t) − ln(q_t)``.
         """
-        labels = self.labels[target_index]
-        score = _score(self.class_logits[place, labels], self.objectness_logits[place])
-        none = self.no_class_cost[self.candidates.position[place]]
-        class_cost = none + _log(-score, plus_one=True) - _log(score)
-        iou_cost = -(self.iou(target_index, place) + 1e-8).log()
+        logits = self.class_logits[self.candidates.place[position], self.labels[target_index]]
+        score = (logits.sigmoid() * self.objectness_scores[position]).sqrt()
+        meant = (-score).log1p().clamp(min=LOWEST_LOG) - score.log().clamp(min=LOWEST_LOG)
+        class_cost = self.no_class_cost[position] + meant
+        iou_cost = -(self.iou(target_index, position) + 1e-8).log()
         cost = self.class_weight * class_cost + self.iou_weight * iou_cost
         return cost.nan_to_num(torch.finfo(cost.dtype).max)
 
@@ -113,36 +124,45 @@ class PairCosts:
         images = torch.arange(targets.num_images, device=self.labels.device)
         positions, valid = self.candidates.of_images(images, width)
         # A box without extent at the origin overlaps nothing.
-        boxes = self.pred_boxes[self.candidates.place[positions]] * valid[..., None]
-        x0, y0, x1, y1 = (side.contiguous() for side in boxes.unbind(-1))
-        areas = box_area(boxes)
+        boxes = self.pred_boxes[positions] * valid[..., None]
+        columns = torch.cat([boxes, box_area(boxes)[..., None]], dim=-1).mT.contiguous()
         # A union of 0 would be 0 / 0; anything positive gives the IoU 0 that is meant.
-        target_areas = box_area(self.target_boxes).clamp(min=torch.finfo(boxes.dtype).tiny)
+        areas = box_area(self.target_boxes).clamp(min=torch.finfo(boxes.dtype).tiny)
         rows = max(1, max_pairs // width)
-        sums = []
-        for index, box, area in zip(
-            targets.image_index.split(rows),
-            self.target_boxes[..., None].split(rows),
-            target_areas[:, None].split(rows),
-            strict=True,
-        ):
-            # In place where a temporary can be spared: this is the step's largest table.
-            overlap = torch.minimum(x1[index], box[:, 2])
-            overlap.sub_(torch.maximum(x0[index], box[:, 0])).clamp_(min=0)
-            heights = torch.minimum(y1[index], box[:, 3])
-            heights.sub_(torch.maximum(y0[index], box[:, 1])).clamp_(min=0)
-            overlap.mul_(heights)
-            union = (area + areas[index]).sub_(overlap)
-            sums.append(overlap.div_(union).topk(best, dim=1).values.double().sum(dim=1))
-        return torch.cat(sums)
+        return torch.cat(
+            [
+                _ious(box, area, columns.index_select(0, index))
+                .topk(best, dim=1)
+                .values.double()
+                .sum(dim=1)
+                for index, box, area in zip(
+                    targets.image_index.split(rows),
+                    self.target_boxes.split(rows),
+                    areas.split(rows),
+                    strict=True,
+                )
+            ]
+        )
 
 
-def _score(class_logits: Tensor, objectness_logits: Tensor) -> Tensor:
-    """The geometric mean of class and objectness probability, in at least float32."""
-    scores = at_least_float32(class_logits).sigmoid()
-    return (scores * at_least_float32(objectness_logits).sigmoid()).sqrt()
+def _no_class_cost(class_logits: Tensor, objectness_scores: Tensor) -> Tensor:
+    """``Σ_c −ln(1 − q_c)`` of ``(n, K)`` logits, which are overwritten, ``(n,)``."""
+    score = class_logits.sigmoid_().mul_(objectness_scores[:, None]).sqrt_()
+    return -score.neg_().log1p_().clamp_(min=LOWEST_LOG).sum(dim=1)
 
 
-def _log(value: Tensor, *, plus_one: bool = False) -> Tensor:
-    """``ln(value)``, or ``ln(1 + value)``, not below ``LOWEST_LOG``."""
-    return (value.log1p() if plus_one else value.log()).clamp(min=LOWEST_LOG)
+def _ious(box: Tensor, area: Tensor, columns: Tensor) -> Tensor:
+    """IoU ``(r, W)`` of one box ``(r, 4)`` a row and W boxes a row.
+
+    Args:
+        box: ``(r, 4)`` xyxy.
+        area: ``(r,)`` of the boxes, positive.
+        columns: ``(r, 5, W)`` x0, y0, x1, y1 and area of the others; used up as working memory,
+            since this is a step's largest table.
+    """
+    x0, y0, x1, y1, other_area = columns.unbind(1)
+    low_x, low_y, high_x, high_y = box[..., None].unbind(1)
+    overlap = torch.minimum(x1, high_x, out=x1).sub_(torch.maximum(x0, low_x, out=x0)).clamp_(min=0)
+    height = torch.minimum(y1, high_y, out=y1).sub_(torch.maximum(y0, low_y, out=y0)).clamp_(min=0)
+    overlap.mul_(height)
+    return overlap.div_(other_area.add_(area[:, None]).sub_(overlap))

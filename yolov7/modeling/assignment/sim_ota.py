@@ -20,6 +20,12 @@ from yolov7.utils.errors import DatasetError
 OUTSIDE_WINDOW_COST = 1e6
 """Added to the cost of a candidate that lies outside the object's own window."""
 
+PAIRS_IN_CACHE = 2**16
+"""(object, candidate) pairs at once on a CPU: more leave the caches and take longer."""
+
+PAIRS_ON_DEVICE = 2**22
+"""(object, candidate) pairs at once on other devices, 16 MiB a float32 table."""
+
 
 @ASSIGNER_REGISTRY.register()
 class SimOTA:
@@ -55,8 +61,8 @@ class SimOTA:
         top_k: number of best IoUs that are summed.
         class_cost: weight of the class cost.
         iou_cost: weight of the IoU cost.
-        max_pairs: bound on the (object, candidate) pairs in memory at once; it changes memory and
-            speed, never the result.
+        max_pairs: bound on the (object, candidate) pairs in memory at once, chosen by the device
+            when None; it changes memory and speed, never the result.
     """
 
     @configurable
@@ -67,7 +73,7 @@ class SimOTA:
         top_k: int = 10,
         class_cost: float = 1.0,
         iou_cost: float = 3.0,
-        max_pairs: int = 2**18,
+        max_pairs: int | None = None,
     ) -> None:
         self.center_radius = center_radius
         self.top_k = top_k
@@ -115,6 +121,8 @@ class SimOTA:
     def _assign(
         self, predictions: DensePredictions, pred_boxes: Tensor, targets: Targets
     ) -> Assignment:
+        on_cpu = pred_boxes.device.type == "cpu"
+        max_pairs = self.max_pairs or (PAIRS_IN_CACHE if on_cpu else PAIRS_ON_DEVICE)
         images, count = predictions.num_images, predictions.num_predictions
         boxes = targets.boxes.to(pred_boxes.dtype)
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -149,20 +157,21 @@ class SimOTA:
             candidates,
             class_weight=self.class_cost,
             iou_weight=self.iou_cost,
-            max_elements=self.max_pairs,
+            max_elements=max_pairs,
         )
-        sums = costs.best_iou_sums(targets, best=self.top_k, max_pairs=self.max_pairs)
+        sums = costs.best_iou_sums(targets, best=self.top_k, max_pairs=max_pairs)
         num_cells = sums.floor().clamp(1, self.top_k).long()
 
         objects = torch.arange(len(targets), device=place.device)
-        cost = costs.cost(objects[:, None], place).masked_fill(~inside, torch.inf)
-        taken = _cheapest(cost, place, num_cells, self.top_k)
+        position = candidates.position[place]
+        cost = costs.cost(objects[:, None], position).masked_fill(~inside, torch.inf)
+        taken = _cheapest(cost, position, num_cells, self.top_k)
         if num_short > 0:
             short = torch.argsort(is_short, descending=True, stable=True)[:num_short]
             taken[short] = self._cheapest_of_image(
-                short, centers, num_cells, predictions, targets, costs
+                short, centers, num_cells, predictions, targets, costs, max_pairs
             )
-        owner = _settle(taken, place, cost, candidates)
+        owner = _settle(taken, position, cost, total)
 
         # The second wait: how many pairs there are.
         chosen = torch.nonzero(owner >= 0).squeeze(1)
@@ -171,7 +180,7 @@ class SimOTA:
             image_index=place // count,
             prediction_index=place % count,
             target_index=owner,
-            matched_iou=costs.iou(owner, place),
+            matched_iou=costs.iou(owner, chosen),
         )
 
     def _cheapest_of_image(
@@ -182,72 +191,67 @@ class SimOTA:
         predictions: DensePredictions,
         targets: Targets,
         costs: PairCosts,
+        max_pairs: int,
     ) -> Tensor:
         """Step 3 for ``objects`` ``(R,)`` over all candidates of their images, ``(R, top_k)``."""
         width = max(costs.candidates.most, self.top_k)
         taken = []
-        for rows in objects.split(max(1, self.max_pairs // width)):
+        for rows in objects.split(max(1, max_pairs // width)):
             positions, valid = costs.candidates.of_images(targets.image_index[rows], width)
-            place = costs.candidates.place[positions]
-            inside = in_window(
-                centers[rows, None],
-                predictions,
-                place % predictions.num_predictions,
-                radius=self.center_radius,
-            )
-            cost = costs.cost(rows[:, None], place) + OUTSIDE_WINDOW_COST * ~inside
+            index = costs.candidates.place[positions] % predictions.num_predictions
+            inside = in_window(centers[rows, None], predictions, index, radius=self.center_radius)
+            cost = costs.cost(rows[:, None], positions) + OUTSIDE_WINDOW_COST * ~inside
             cost = cost.masked_fill(~valid, torch.inf)
-            taken.append(_cheapest(cost, place, num_cells[rows], self.top_k))
+            taken.append(_cheapest(cost, positions, num_cells[rows], self.top_k))
         return torch.cat(taken)
 
 
-def _cheapest(cost: Tensor, place: Tensor, num_cells: Tensor, top_k: int) -> Tensor:
-    """The ``num_cells`` ``(R,)`` cheapest places of every row.
+def _cheapest(cost: Tensor, position: Tensor, num_cells: Tensor, top_k: int) -> Tensor:
+    """The ``num_cells`` ``(R,)`` cheapest candidates of every row.
 
     Args:
         cost: ``(R, S)``, infinite where there is no candidate.
-        place: ``(R, S)``, ascending along finite costs, so that ties go to the earlier place.
+        position: ``(R, S)``, ascending along finite costs, so that ties go to the earlier one.
         num_cells: ``(R,)``, at most ``top_k``.
         top_k: columns of the result.
 
     Returns:
-        ``(R, top_k)`` places, −1 where a row takes fewer.
+        ``(R, top_k)`` positions, −1 where a row takes fewer.
     """
-    order = cost.argsort(dim=1, stable=True)[:, :top_k]
+    cost, order = cost.sort(dim=1, stable=True)
+    cost, order = cost[:, :top_k], order[:, :top_k]
     rank = torch.arange(order.shape[1], device=cost.device)
-    is_taken = (rank < num_cells[:, None]) & cost.gather(1, order).isfinite()
-    taken = torch.where(is_taken, place.gather(1, order), -1)
+    is_taken = (rank < num_cells[:, None]) & cost.isfinite()
+    taken = torch.where(is_taken, position.gather(1, order), -1)
     return functional.pad(taken, (0, top_k - taken.shape[1]), value=-1)
 
 
-def _settle(taken: Tensor, place: Tensor, cost: Tensor, candidates: Candidates) -> Tensor:
+def _settle(taken: Tensor, position: Tensor, cost: Tensor, total: int) -> Tensor:
     """Give every candidate that was taken to one object (step 4).
 
     Args:
-        taken: ``(M, top_k)`` places that the objects take, −1 for none.
-        place: ``(M, S)`` places in the objects' windows.
+        taken: ``(M, top_k)`` candidates that the objects take, −1 for none.
+        position: ``(M, S)`` candidates in the objects' windows.
         cost: ``(M, S)`` their costs, infinite outside the window.
-        candidates: T candidates.
+        total: number of candidates.
 
     Returns:
-        ``(T,)`` the object that owns each candidate, −1 for none.
+        ``(total,)`` the object that owns each candidate, −1 for none.
     """
-    total, none = len(candidates), place.shape[0]
-    objects = torch.arange(none, device=place.device)
+    none = taken.shape[0]
+    objects = torch.arange(none, device=taken.device)[:, None]
 
-    position = torch.where(taken >= 0, candidates.position[taken], total).flatten()
-    takers = position.new_zeros(total + 1).scatter_add_(0, position, torch.ones_like(position))
-    taker = objects[:, None].expand_as(taken).flatten()
-    taker = position.new_full((total + 1,), -1).scatter_reduce_(0, position, taker, "amax")
+    # What is no candidate writes to one slot behind the last.
+    slot = torch.where(taken >= 0, taken, total).flatten()
+    takers = slot.new_zeros(total + 1).scatter_add_(0, slot, torch.ones_like(slot))
+    taker = slot.new_full((total + 1,), -1)
+    taker.scatter_reduce_(0, slot, objects.expand_as(taken).flatten(), "amax")
 
-    # Rows of the window only: every candidate lies in the window of an object that is cheaper
-    # than all objects in whose window it does not lie.
-    position = torch.where(cost.isfinite(), candidates.position[place], total)
-    lowest = cost.new_full((total + 1,), torch.inf)
-    lowest.scatter_reduce_(0, position.flatten(), cost.flatten(), "amin")
-    is_lowest = cost == lowest[position]
-    cheapest = torch.where(is_lowest, objects[:, None], none).flatten()
-    cheapest = position.new_full((total + 1,), none).scatter_reduce_(
-        0, position.flatten(), cheapest, "amin"
-    )
+    # The cheapest object is looked for in the windows only: every candidate lies in the window of
+    # an object, which is cheaper than those in whose windows it does not lie.
+    slot = torch.where(cost.isfinite(), position, total).flatten()
+    cost = cost.flatten()
+    lowest = cost.new_full((total + 1,), torch.inf).scatter_reduce_(0, slot, cost, "amin")
+    contender = torch.where(cost == lowest[slot], objects.expand_as(position).flatten(), none)
+    cheapest = slot.new_full((total + 1,), none).scatter_reduce_(0, slot, contender, "amin")
     return torch.where(takers > 1, cheapest, taker)[:total]
