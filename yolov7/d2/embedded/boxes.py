@@ -1,8 +1,9 @@
 """`Boxes`: the boxes of one image."""
 
-from typing import Any, Iterator, List, Tuple, Union  # noqa: UP035
+from typing import Any, List, Tuple, Union  # noqa: UP035
 
 import torch
+from torch import device
 
 # TorchScript compiles this class and reads its annotations, hence their older spelling.
 
@@ -29,7 +30,7 @@ class Boxes:
         """Return a copy with its own memory."""
         return Boxes(self.tensor.clone())
 
-    def to(self, device: torch.device) -> "Boxes":
+    def to(self, device: device) -> "Boxes":
         """Return the boxes on a device. The dtype stays float32."""
         return Boxes(self.tensor.to(device=device))
 
@@ -55,6 +56,7 @@ class Boxes:
         sides = self.tensor[:, 2:] - self.tensor[:, :2]
         return (sides > threshold).all(dim=1)
 
+    @torch.jit.unused
     def __getitem__(self, item: Union[int, slice, torch.Tensor]) -> "Boxes":  # noqa: UP007
         """Select boxes; an int gives `Boxes` of length one."""
         if isinstance(item, int):
@@ -105,11 +107,11 @@ class Boxes:
         return cls(torch.cat([boxes.tensor for boxes in boxes_list], dim=0))
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> device:
         """Device of the tensor."""
         return self.tensor.device
 
     @torch.jit.unused
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Any:
         """Yield the boxes one by one as tensors (4,)."""
         yield from self.tensor

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Optional, Tuple  # noqa: UP035
 
 import torch
 import torch.nn.functional as F
+from torch import device
 
 # TorchScript compiles this class and reads its annotations, hence their older spelling.
 
@@ -34,7 +35,7 @@ class ImageList:
         return ImageList(self.tensor.to(*args, **kwargs), self.image_sizes)
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> device:
         """Device of the batch."""
         return self.tensor.device
 
