@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +98,6 @@ def annotation_pictures(
 
 
 def main() -> None:
-    logging.getLogger("yolov7").setLevel(logging.WARNING)
     arguments = parse_arguments()
     if arguments.num < 1:
         raise UserError(f"--num must be at least 1, got {arguments.num}.")
