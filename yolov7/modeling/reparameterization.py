@@ -97,8 +97,8 @@ def relative_difference(found: Any, expected: Any) -> float:
             return math.inf
         if left.numel() == 0:
             continue
-        scale = right.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-        difference = float((left - right).abs().max() / scale)
+        scale = right.double().abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+        difference = float((left.double() - right.double()).abs().max() / scale)
         if math.isnan(difference):
             return math.nan
         largest = max(largest, difference)

@@ -1,0 +1,124 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from yolov7.analysis import analyze_config, analyze_model, count_flops, count_parameters
+from yolov7.config import get_config, load_config
+from yolov7.d2 import META_ARCH_REGISTRY
+from yolov7.modeling import build_detector
+from yolov7.utils.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "coco"
+
+# The authors' models at 80 classes: parameters, the same with batch norm folded, and 1e-9 x
+# (2 x multiply-adds of convolutions) at the published size.
+PUBLISHED = {
+    "nano": (0.25, 0.33, True, 416, 912_159, 904_463, 1.0451),
+    "tiny": (0.375, 0.33, False, 416, 5_055_855, 5_047_191, 6.4125),
+    "s": (0.5, 0.33, False, 640, 8_968_255, 8_956_703, 26.6855),
+    "m": (0.75, 0.67, False, 640, 25_326_495, 25_304_847, 73.5303),
+    "l": (1.0, 1.0, False, 640, 54_208_895, 54_174_271, 155.2927),
+    "x": (1.25, 1.33, False, 640, 99_071_455, 99_020_975, 281.4098),
+}
+
+
+def config(**keys):
+    cfg = get_config()
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.BACKBONE.NAME = "YOLOX", "CSPDarknet"
+    for key, value in keys.items():
+        cfg.MODEL.YOLO[key] = value
+    return cfg
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_published_models(size):
+    width, depth, depthwise, side, parameters, deployed, gflops = PUBLISHED[size]
+    cfg = config(WIDTH_MUL=width, DEPTH_MUL=depth)
+    cfg.MODEL.DARKNET.DEPTH_WISE = depthwise
+    cfg.INPUT.INPUT_SIZE = [side, side]
+    found = analyze_config(cfg)
+    assert (found.parameters, found.parameters_deploy) == (parameters, deployed)
+    assert found.gflops == pytest.approx(gflops, abs=5e-5)
+    assert found.gflops_deploy == found.gflops
+    assert found.input_size == (side, side)
+    for field in ("parameters", "parameters_deploy", "gflops", "gflops_deploy"):
+        total = sum(getattr(part, field) for part in found.parts)
+        assert total == pytest.approx(getattr(found, field), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["nano", "s"])
+def test_configs(name):
+    found = analyze_config(load_config(CONFIGS / f"yolox_{name}.yaml"))
+    assert found.parameters == PUBLISHED[name][4]
+    assert found.gflops == pytest.approx(PUBLISHED[name][6], abs=5e-5)
+
+
+def test_operations_of_one_convolution_by_hand():
+    cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
+    cfg.MODEL.DEVICE = "cpu"
+    model = build_detector(cfg).train()
+    model.backbone = nn.Identity()
+    model.neck = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.BatchNorm2d(5))
+    model.head = Linear()
+    # 16 x 32 places, 5 channels out, 3 x 3 x 3 in; then 512 rows of 5 by 5 x 7
+    assert count_flops(model, (32, 64)) == {
+        "backbone": 0,
+        "neck": 2 * 16 * 32 * 5 * 27,
+        "head": 2 * 512 * 5 * 7,
+    }
+    assert model.training
+    assert count_parameters(model.neck) == 5 * 27 + 5 + 5 + 5
+    assert count_parameters(None) == 0
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(5, 7)
+
+    def forward(self, features, images):
+        return self.linear(features.flatten(2).transpose(1, 2))
+
+
+def test_size_is_rounded_up_to_what_the_model_sees():
+    cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
+    cfg.INPUT.INPUT_SIZE = [100, 129]
+    found = analyze_config(cfg)
+    assert found.input_size == (128, 160)
+    cfg.INPUT.INPUT_SIZE = [128, 160]
+    assert analyze_config(cfg).gflops == found.gflops
+    assert cfg.MODEL.DEVICE != "meta"
+
+
+def test_training_only_parts_are_not_deployed():
+    with torch.device("meta"):
+        cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
+        cfg.MODEL.DEVICE = "meta"
+        model = build_detector(cfg)
+        model.auxiliary_head = nn.Conv2d(3, 3, 1)
+    part = {part.name: part for part in analyze_model(model, (64, 64)).parts}["auxiliary_head"]
+    assert dataclasses.astuple(part) == ("auxiliary_head", 12, 0, 0.0, 0.0)
+
+
+def test_as_json():
+    cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
+    data = json.loads(json.dumps(analyze_config(cfg).to_dict()))
+    assert data["input_size"] == [640, 640]
+    assert [part["name"] for part in data["parts"]] == ["backbone", "neck", "head"]
+
+
+def test_a_foreign_model_is_a_clear_error():
+    cfg = get_config()
+
+    @META_ARCH_REGISTRY.register()
+    class ForeignModelOfTheStatisticsTest(nn.Module):
+        def __init__(self, cfg):
+            super().__init__()
+
+    cfg.MODEL.META_ARCHITECTURE = "ForeignModelOfTheStatisticsTest"
+    with pytest.raises(ConfigError, match="is no Detector of this project"):
+        analyze_config(cfg)

@@ -1,0 +1,70 @@
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from yolov7.checkpoint import load_weights
+from yolov7.config import load_config
+from yolov7.modeling import build_detector
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "coco" / "yolox_nano.yaml"
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Run the script in this process; its exit code, what it printed and its errors."""
+    monkeypatch.setattr(sys, "argv", ["convert_weights.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "tools" / "convert_weights.py"), run_name="__main__")
+    printed = capsys.readouterr()
+    return end.value.code, printed.out, printed.err
+
+
+@pytest.fixture
+def authors_file(tmp_path):
+    shapes = json.loads((ROOT / "tests/reference/yolox_keys.json").read_text())["nano"]
+    path = tmp_path / "yolox_nano.pth"
+    torch.save({"model": {key: torch.full(shape, 0.25) for key, shape in shapes.items()}}, path)
+    return path
+
+
+def test_converted_file_loads_completely(monkeypatch, capsys, tmp_path, authors_file):
+    output = tmp_path / "weights" / "ours.pth"
+    code, out, err = run(
+        monkeypatch,
+        capsys,
+        *("--source", "yolox", "--config-file", CONFIG),
+        *("--input", authors_file, "--output", output),
+    )
+    assert (code, err) == (0, "")
+    assert "642 entries" in out
+    model = build_detector(load_config(CONFIG, ["MODEL.DEVICE", "cpu"]))
+    load_weights(model, output).require_complete(output)
+    assert all((parameter == 0.25).all() for parameter in model.parameters())
+
+
+def test_weights_of_another_class_count(monkeypatch, capsys, tmp_path, authors_file):
+    output = tmp_path / "ours.pth"
+    code, _, err = run(
+        monkeypatch,
+        capsys,
+        *("--source", "yolox", "--config-file", CONFIG),
+        *("--input", authors_file, "--output", output),
+        *("MODEL.YOLO.CLASSES", "20"),
+    )
+    assert code == 1
+    assert "with 80 classes; the config describes YOLOX-nano" in err
+    assert not output.exists()
+
+
+def test_unknown_source(monkeypatch, capsys, tmp_path):
+    code, _, err = run(
+        monkeypatch,
+        capsys,
+        *("--source", "yolov9", "--config-file", CONFIG, "--input", "a", "--output", "b"),
+    )
+    assert code == 1
+    assert "there is no converter 'yolov9'" in err
