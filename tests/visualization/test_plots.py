@@ -71,7 +71,7 @@ def test_metrics_are_read_by_name(tmp_path):
         "lr": ([19], [0.1]),
         "bbox/AP": ([19], [40.0]),
     }
-    plot_training_curves(path, tmp_path / "curves.png")
+    assert plot_training_curves(path, tmp_path / "curves.png") is True
     assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
 
 
@@ -94,14 +94,19 @@ def test_first_enormous_losses_do_not_flatten_the_rest():
     [
         (['{"iteration": 1, "lr', {"iteration": 2}], "line 1"),
         ([{"loss": 1.0}, {"iteration": 2}], "line 1.*'iteration'"),
-        ([""], "no iteration yet"),
-        ([{"iteration": 1, "other": 2}], "nothing to plot"),
     ],
 )
 def test_wrong_metrics_name_file_and_line(lines, message, tmp_path):
     path = write_metrics(tmp_path / "metrics.json", *lines)
     with pytest.raises(UserError, match=rf"metrics\.json.*{message}"):
         plot_training_curves(path, tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("lines", [[""], [{"iteration": 1, "other": 2}]])
+def test_a_run_without_curves_draws_nothing(lines, tmp_path):
+    path = write_metrics(tmp_path / "metrics.json", *lines)
+    assert plot_training_curves(path, tmp_path / "curves.png") is False
     assert not (tmp_path / "curves.png").exists()
 
 

@@ -53,16 +53,19 @@ def plot_label_statistics(
 
 def plot_training_curves(
     metrics_json: str | os.PathLike[str], path: str | os.PathLike[str]
-) -> None:
+) -> bool:
     """Draw losses, average precision, learning rate and time an iteration over a training run.
 
     Args:
         metrics_json: a run's `metrics.json`, one JSON object a line with `iteration`.
         path: the PNG file to write.
 
+    Returns:
+        True if it was drawn; False, and no file, if there is nothing to draw yet.
+
     Raises:
-        UserError: the file is missing, has a damaged line (the last may be cut off) or no
-            iteration, or the plot cannot be written.
+        UserError: the file is missing or has a damaged line (the last may be cut off), or the plot
+            cannot be written.
     """
     curves = _read_metrics(metrics_json)
     groups = {
@@ -73,7 +76,7 @@ def plot_training_curves(
     }
     shown = {title: names for title, names in groups.items() if names}
     if not shown:
-        raise UserError(f"{metrics_json} has nothing to plot: no loss, AP, lr or time.")
+        return False
     figure = _figure(len(shown))
     for axes, (title, names) in zip(figure.axes, shown.items(), strict=True):
         for number, name in enumerate(sorted(names)):
@@ -84,6 +87,7 @@ def plot_training_curves(
         axes.set_ylim(0, _upper_limit([curves[name][1] for name in names]))
         axes.legend(fontsize=8, frameon=False)
     _save(figure, path)
+    return True
 
 
 _PRECISIONS = ("AP", "AP50", "AP75")
@@ -204,8 +208,6 @@ def _read_metrics(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, n
         for name, value in values.items():
             if isinstance(value, (int, float)) and math.isfinite(value):
                 points.setdefault(name, []).append((iteration, value))
-    if not points:
-        raise UserError(f"{path} holds no iteration yet. Train for longer, or give another file.")
     return {name: tuple(np.array(sorted(pairs)).T) for name, pairs in points.items()}
 
 
