@@ -265,7 +265,7 @@ def test_5000_images_of_masks_equal_pycocotools(
     synthetic_coco, register, outputs_of, reference, tmp_path
 ):
     coco, rows = synthetic_coco(
-        num_images=5000, num_objects=20_000, num_detections=40_000, num_classes=80, with_masks=True
+        num_images=5000, num_objects=8_000, num_detections=12_000, num_classes=80, with_masks=True
     )
     results = evaluate(
         register(coco), outputs_of(coco, rows, with_masks=True), tasks=("segm",),

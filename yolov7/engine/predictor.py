@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
 
 from yolov7.checkpoint import load_checkpoint, load_weights
 from yolov7.d2 import CfgNode, Instances
-from yolov7.data import build_test_mapper, register_from_config
+from yolov7.data import register_from_config
+from yolov7.data.mappers import TestMapper, build_test_mapper
+from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.utils.errors import ConfigError
@@ -27,7 +30,7 @@ class Predictor:
         self,
         model: nn.Module,
         *,
-        prepare: Callable[[np.ndarray], dict[str, Any]],
+        mapper: TestMapper,
         classes: ClassList,
         channels_last: bool = False,
     ):
@@ -35,7 +38,7 @@ class Predictor:
 
         Args:
             model: a trained detector on the device it is to run on.
-            prepare: makes the model's sample (`image`, `height`, `width`) of a BGR picture.
+            mapper: resizes a picture as in evaluation and knows the model's channel order.
             classes: what the class indices mean.
             channels_last: run in this memory layout.
         """
@@ -45,7 +48,7 @@ class Predictor:
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.classes = classes
-        self._prepare = prepare
+        self._mapper = mapper
 
     @classmethod
     def from_config(cls, cfg: CfgNode, *, confidence_threshold: float | None = None) -> Predictor:
@@ -74,10 +77,10 @@ class Predictor:
         register_from_config(cfg)
         classes = find_class_list(cfg, load_checkpoint(cfg.MODEL.WEIGHTS))
         model = build_detector(cfg)
-        load_weights(model, cfg.MODEL.WEIGHTS)
+        load_weights(model, cfg.MODEL.WEIGHTS).require_complete(cfg.MODEL.WEIGHTS)
         return cls(
             model,
-            prepare=build_test_mapper(cfg).map_image,
+            mapper=build_test_mapper(cfg),
             classes=classes,
             channels_last=cfg.MODEL.MEMORY_FORMAT == "channels_last",
         )
@@ -111,7 +114,7 @@ class Predictor:
                     "A picture must be (height, width, 3) uint8 in BGR, got "
                     f"{image.shape} {image.dtype}. data.image_io.read_image reads any file as that."
                 )
-        samples = [self._prepare(image) for image in images]
+        samples = [self._sample(image) for image in images]
         groups: dict[torch.Size, list[int]] = {}
         for place, sample in enumerate(samples):
             groups.setdefault(sample["image"].shape, []).append(place)
@@ -121,6 +124,13 @@ class Predictor:
             for place, output in zip(places, outputs, strict=True):
                 results[place] = output["instances"].to("cpu")
         return [results[place] for place in range(len(images))]
+
+    def _sample(self, image: np.ndarray) -> dict[str, Any]:
+        height, width = image.shape[:2]
+        resized = self._mapper.resize(image)
+        if self._mapper.image_format == "RGB":
+            resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+        return {"image": image_to_tensor(resized), "height": height, "width": width}
 
 
 def _check_weights(cfg: CfgNode) -> None:
