@@ -19,6 +19,7 @@ CORE = [
     "hotcoco>=1.3",
     "tensorboard>=2.16",
     "matplotlib>=3.8",
+    "pillow>=10",
     "rich>=13",
     "tqdm>=4.66",
 ]
