@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from yolov7.d2 import CfgNode, DatasetCatalog, Metadata, MetadataCatalog
@@ -225,12 +227,25 @@ def _load(name: str) -> list[Record]:
                 f"{root if builtin else ''}"
             )
     try:
-        return DatasetCatalog.get(name)
+        with _no_garbage_collection():
+            return DatasetCatalog.get(name)
     except (OSError, ValueError, KeyError, AssertionError) as error:
         # Loaders that others registered raise what they like.
         raise DatasetError(
             f"Data set '{name}' ({_source(name)}) cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, which takes half the time of reading a large json file."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _source(name: str) -> str:

@@ -26,8 +26,8 @@ class SharedRecords(Sequence):
 
     A list of Python objects is copied page by page into every worker, since reading an object
     writes its reference count. Here a worker only reads bytes: forked workers see the parent's
-    pages, and for spawned workers PyTorch moves the tensors to shared memory once when they are
-    first sent, and sends handles. A record is rebuilt at each access, so callers may edit it.
+    pages; for spawned workers the bytes move to shared memory once, when the records are first
+    sent, and handles are sent. A record is rebuilt at each access, so callers may edit it.
 
     Args:
         records: the records; anything that can be pickled.
@@ -35,19 +35,37 @@ class SharedRecords(Sequence):
 
     def __init__(self, records: Iterable[dict[str, Any]]) -> None:
         pieces = [pickle.dumps(record, protocol=pickle.HIGHEST_PROTOCOL) for record in records]
-        ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
-        self._ends = torch.from_numpy(ends)
+        ends = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+        self._limits = torch.from_numpy(ends)
         self._bytes = torch.frombuffer(bytearray(b"".join(pieces) or b"\0"), dtype=torch.uint8)
+        self._make_views()
+
+    def _make_views(self) -> None:
+        # Indexing tensors is several times slower than what follows it.
+        self._limits_view = self._limits.numpy()
+        self._bytes_view = memoryview(self._bytes.numpy())
+
+    def __getstate__(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self._bytes.is_shared():
+            # PyTorch would do this itself while sending, and leave the views to freed memory.
+            self._limits.share_memory_()
+            self._bytes.share_memory_()
+            self._make_views()
+        return self._limits, self._bytes
+
+    def __setstate__(self, state: tuple[torch.Tensor, torch.Tensor]) -> None:
+        self._limits, self._bytes = state
+        self._make_views()
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._limits_view) - 1
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
         index %= len(self)
-        begin = int(self._ends[index - 1]) if index else 0
-        return pickle.loads(memoryview(self._bytes.numpy())[begin : int(self._ends[index])])
+        begin, end = self._limits_view[index], self._limits_view[index + 1]
+        return pickle.loads(self._bytes_view[begin:end])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))
@@ -55,7 +73,7 @@ class SharedRecords(Sequence):
     @property
     def nbytes(self) -> int:
         """Size of the shared buffer in bytes."""
-        return self._bytes.nbytes + self._ends.nbytes
+        return self._bytes.nbytes + self._limits.nbytes
 
 
 class TrainingDataset(Dataset):

@@ -14,6 +14,7 @@ from yolov7.d2 import CfgNode, get_rank, get_world_size
 from yolov7.data.catalog import check_class_count, load_records, register_from_config
 from yolov7.data.dataset import InferenceDataset, Mapper, SharedRecords, TrainingDataset
 from yolov7.data.formats import Record
+from yolov7.data.formats.record import without_masks
 from yolov7.data.mappers.build import build_test_mapper, build_train_mapper
 from yolov7.data.samplers import (
     EpochOrder,
@@ -74,7 +75,7 @@ def build_train_loader(
 
     Args:
         cfg: reads DATASETS, DATALOADER, INPUT.{INPUT_SIZE, MULTI_SCALE}, SOLVER.{IMS_PER_BATCH,
-            MAX_ITER}, MODEL.{DEVICE, YOLO.CLASSES}, and what the mapper reads.
+            MAX_ITER}, MODEL.{DEVICE, MASK_ON, YOLO.CLASSES}, and what the mapper reads.
         seed: the run's seed, not negative, the same in all processes.
         start_iter: iteration of the first batch.
         records: used instead of the data sets `DATASETS.TRAIN`.
@@ -106,7 +107,7 @@ def build_train_loader(
         len(records), order.length, cfg.SOLVER.MAX_ITER * batch_size / order.length,
         cfg.SOLVER.MAX_ITER,
     )  # fmt: skip
-    shared = SharedRecords(records)
+    shared = SharedRecords(records if cfg.MODEL.MASK_ON else map(without_masks, records))
     if mapper is None:
         mapper = build_train_mapper(cfg, shared, seed=seed)
     return SampleLoader(
@@ -147,14 +148,13 @@ def build_test_loader(
     if cfg.TEST.IMS_PER_BATCH < 1:
         raise ConfigError(f"TEST.IMS_PER_BATCH is {cfg.TEST.IMS_PER_BATCH}; it must be at least 1.")
     register_from_config(cfg)
-    records = SharedRecords(
-        load_records([dataset_name], training=False, class_names=cfg.DATASETS.CLASS_NAMES)
-    )
+    records = load_records([dataset_name], training=False, class_names=cfg.DATASETS.CLASS_NAMES)
+    shared = SharedRecords(map(without_masks, records))
     check_class_count(dataset_name, cfg.MODEL.YOLO.CLASSES)
     world_size = get_world_size()
-    sampler = InferenceSampler(len(records), rank=get_rank(), world_size=world_size)
+    sampler = InferenceSampler(len(shared), rank=get_rank(), world_size=world_size)
     return SampleLoader(
-        InferenceDataset(records, build_test_mapper(cfg) if mapper is None else mapper),
+        InferenceDataset(shared, build_test_mapper(cfg) if mapper is None else mapper),
         batch_sampler=BatchSampler(
             sampler, max(1, cfg.TEST.IMS_PER_BATCH // world_size), drop_last=False
         ),

