@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from yolov7.analysis import ModelStatistics, PartStatistics
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,18 +35,16 @@ def test_json(monkeypatch, capsys):
     assert [part["name"] for part in found["parts"]] == ["backbone", "neck", "head"]
 
 
-def test_table_with_overrides(monkeypatch, capsys):
-    code, out, _ = run(
-        monkeypatch,
-        capsys,
-        *("--config-file", ROOT / "configs/coco/yolox_nano.yaml"),
-        *("MODEL.YOLO.CLASSES", "10", "INPUT.INPUT_SIZE", "[160, 320]"),
-    )
-    assert code == 0
-    lines = out.splitlines()
-    assert lines[0] == "one image of 160 x 320 (height x width)"
-    assert lines[1].split() == ["part", "parameters", "deploy", "GFLOPs", "deploy"]
-    assert lines[-1].split()[:2] == ["all", f"{912_159 - 70 * 3 * 65:,}"]
+def test_table():
+    script = runpy.run_path(str(ROOT / "tools" / "analyze_model.py"))
+    part = PartStatistics("neck", 1200, 1100, 1.5, 1.25)
+    lines = script["format_table"](ModelStatistics(1200, 1100, 1.5, 1.25, (160, 320), (part,)))
+    assert [line.split() for line in lines.splitlines()[1:]] == [
+        ["part", "parameters", "deploy", "GFLOPs", "deploy"],
+        ["neck", "1,200", "1,100", "1.5000", "1.2500"],
+        ["all", "1,200", "1,100", "1.5000", "1.2500"],
+    ]
+    assert lines.startswith("one image of 160 x 320 (height x width)")
 
 
 def test_mistakes_end_without_a_stack_trace(monkeypatch, capsys):

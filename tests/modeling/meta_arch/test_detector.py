@@ -80,6 +80,12 @@ def test_an_image_that_fits_is_not_padded_and_the_buffers_stay():
     assert detector.padded_pixel.flatten().tolist() == [104.0, 47.0, 21.0]
 
 
+def test_padding_with_the_mean_is_zero_after_normalisation():
+    detector = make_detector(padded_value=[10.0, 20.0, 30.0])
+    images, _ = detector.preprocess([make_sample(5, 9)])
+    assert not images.tensor[0, :, 5:].any()
+
+
 def test_float_images_give_the_same_as_bytes():
     detector, sample = make_detector(), make_sample(5, 9)
     as_float = {**sample, "image": sample["image"].float()}

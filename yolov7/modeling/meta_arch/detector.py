@@ -39,7 +39,7 @@ class Detector(nn.Module):
         num_classes: int,
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
-        padded_value: float = 114.0,
+        padded_value: float | Sequence[float] = 114.0,
         padding: Padding | None = None,
         auxiliary_head: nn.Module | None = None,
     ) -> None:
@@ -52,7 +52,8 @@ class Detector(nn.Module):
             postprocessor: `(predictions, images, original_sizes, offsets) -> list[Instances]`.
             num_classes: K; labels outside [0, K) are refused.
             pixel_mean, pixel_std: of each channel, in 0-255.
-            padded_value: value of pixels around the images, 0-255 before normalisation.
+            padded_value: value of pixels around the images, 0-255 before normalisation; one for
+                all channels or one for each.
             padding: places images of different sizes; by default top-left in the smallest frame
                 whose sides are multiples of the coarsest stride.
             auxiliary_head: a second head that only training runs, called as the first.
@@ -77,13 +78,13 @@ class Detector(nn.Module):
         self.size_divisibility = max(backbone.size_divisibility, coarsest)
         self.padding = padding or TopLeftPadding(self.size_divisibility)
         # Not in the state dict: they belong to the config, and other tools' weights lack them.
-        mean, std = (
+        mean, std, padded = (
             torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
-            for values in (pixel_mean, pixel_std)
+            for values in (pixel_mean, pixel_std, padded_value)
         )
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_std", std, persistent=False)
-        self.register_buffer("padded_pixel", (padded_value - mean) / std, persistent=False)
+        self.register_buffer("padded_pixel", (padded - mean) / std, persistent=False)
 
     @property
     def device(self) -> torch.device:
