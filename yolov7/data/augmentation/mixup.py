@@ -45,7 +45,7 @@ class MixUp:
 
         Returns:
             the map from the second picture to the result, and the xyxy region of the result that
-            the resized square covers (whole pixels).
+            the resized square covers (whole pixels, from the top left).
         """
         height, width = size
         factor = rng.uniform(*self.scale)
@@ -87,6 +87,7 @@ class MixUp:
         """
         canvas = np.zeros_like(first)
         x0, y0, x1, y1 = covered
-        canvas[y0:y1, x0:x1] = self.fill
-        transform.paint(canvas, second)
+        square = canvas[y0:y1, x0:x1]
+        square[:] = self.fill
+        transform.paint(square, second)
         return cv2.addWeighted(first, 0.5, canvas, 0.5, 0.0, dst=canvas)

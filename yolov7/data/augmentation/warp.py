@@ -44,7 +44,8 @@ def jacobian(matrix: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 def local_scale(matrix: np.ndarray, point: np.ndarray) -> float:
     """Factor by which lengths grow near a point (2,), on average over the directions."""
-    return float(abs(np.linalg.det(jacobian(matrix, point))) ** 0.5)
+    (a, b), (c, d) = jacobian(matrix, point).tolist()
+    return abs(a * d - b * c) ** 0.5
 
 
 def paint(canvas: np.ndarray, image: np.ndarray, matrix: np.ndarray) -> None:
@@ -62,13 +63,13 @@ def paint(canvas: np.ndarray, image: np.ndarray, matrix: np.ndarray) -> None:
         image: (h, w[, C]) of the canvas' dtype.
         matrix: (3, 3) from picture to canvas; the horizon must not cross the picture.
     """
-    while min(image.shape[:2]) > 1:
-        height, width = image.shape[:2]
-        if local_scale(matrix, np.array([width / 2, height / 2])) > 0.5:
-            break
+    height, width = image.shape[:2]
+    scale = local_scale(matrix, np.array([width / 2, height / 2]))
+    while scale <= 0.5 and min(height, width) > 1:
         half_height, half_width = (height + 1) // 2, (width + 1) // 2
         image = cv2.resize(image, (half_width, half_height), interpolation=cv2.INTER_LINEAR)
         matrix = matrix @ scaling(width / half_width, height / half_height)
+        height, width, scale = half_height, half_width, 2 * scale
     # OpenCV draws where the source index lies in [0, width): half a pixel to the right of the
     # picture. One more row and column before the first make that symmetric.
     image = cv2.copyMakeBorder(image, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
@@ -134,7 +135,8 @@ class WarpTransform(Transform):
 
     def paint(self, canvas: np.ndarray, image: np.ndarray) -> None:
         """Draw an (h, w[, C]) picture onto an (H, W[, C]) canvas, which is changed in place."""
-        paint(canvas, *self._visible_part(image))
+        if self.is_visible():
+            paint(canvas, *self._visible_part(image))
 
     def is_visible(self) -> bool:
         """Whether any of the picture can be on the canvas; True for some that just miss it."""
@@ -151,7 +153,8 @@ class WarpTransform(Transform):
         """(h, w) of integers or bool to (H, W), by nearest pixel, 0 outside the picture."""
         plain = to_cv2(segmentation)
         canvas = np.zeros((*self.size, *plain.shape[2:]), dtype=plain.dtype)
-        paint_nearest(canvas, *self._visible_part(plain))
+        if self.is_visible():
+            paint_nearest(canvas, *self._visible_part(plain))
         return canvas.astype(segmentation.dtype, copy=False)
 
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
