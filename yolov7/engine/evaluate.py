@@ -50,7 +50,7 @@ def run_evaluation(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
         )
         results = inference_on_dataset(model, build_test_loader(cfg, name), evaluator)
         for line in copypaste_lines(results):
-            logger.info("copypaste: %s", line)
+            logger.info(line)
         flat.update(flatten_results(results, f"{name}/" if several else ""))
     return flat
 

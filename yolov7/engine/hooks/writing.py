@@ -18,6 +18,7 @@ class Writing(HookBase):
     def __init__(self, writers: Sequence[EventWriter], *, period: int):
         self._writers = writers
         self._period = period
+        self._written_iter: int | None = None
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
@@ -26,10 +27,12 @@ class Writing(HookBase):
             self._write()
 
     def after_train(self) -> None:
-        self._write()
+        if self.trainer.iter != self._written_iter:
+            self._write()
         for writer in self._writers:
             writer.close()
 
     def _write(self) -> None:
+        self._written_iter = self.trainer.iter
         for writer in self._writers:
             writer.write()
