@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
+import multiprocessing
+import sys
 
 import pytest
 import torch
+import torch.distributed
 
 from yolov7.d2 import Boxes, DatasetCatalog, Instances, MetadataCatalog
 from yolov7.evaluation import COCOEvaluator, HotcocoBackend, PycocotoolsBackend
@@ -469,3 +472,33 @@ def test_ranks_are_gathered(register, outputs_of, monkeypatch):
     assert ranks[1].evaluate() == {}
     monkeypatch.undo()
     assert evaluate(name, pairs[:1], distributed=False) == evaluate(name, pairs[:1])
+
+
+def _evaluate_as_rank(rank, rendezvous, name, pairs, output_dir, answers):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2
+    )
+    share = pairs[: len(pairs) // 2] if rank == 0 else pairs[len(pairs) // 2 :]
+    answers.put((rank, evaluate(name, share, output_dir=output_dir)))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs forked processes")
+def test_two_ranks_give_the_numbers_of_one(synthetic_coco, register, outputs_of, tmp_path):
+    coco, rows = synthetic_coco(num_images=10, num_objects=60, num_detections=200, num_classes=2)
+    name, pairs = register(coco), list(outputs_of(coco, rows))
+    alone = evaluate(name, pairs, output_dir=tmp_path / "one")
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    arguments = (tmp_path / "meeting", name, pairs, tmp_path / "two", answers)
+    ranks = [
+        context.Process(target=_evaluate_as_rank, args=(rank, *arguments)) for rank in range(2)
+    ]
+    for process in ranks:
+        process.start()
+    results = dict(answers.get(timeout=60) for _ in ranks)
+    for process in ranks:
+        process.join()
+    assert str(results[0]) == str(alone) and results[1] == {}
+    files = [tmp_path / run / "coco_instances_results.json" for run in ("one", "two")]
+    assert files[0].read_text() == files[1].read_text()
