@@ -13,7 +13,7 @@ import torch
 
 from yolov7.config import get_config
 from yolov7.d2 import DatasetCatalog
-from yolov7.data import build_test_loader, build_train_loader, loader
+from yolov7.data import build_test_loader, build_train_loader, loader, training_records
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError, DatasetError, ImageError
 
@@ -120,6 +120,13 @@ def test_resumed_loader_continues_exactly(cfg):
     reference = list(build_train_loader(cfg, seed=3))
     cfg.DATALOADER.NUM_WORKERS = 2
     assert_equal_batches(list(build_train_loader(cfg, seed=3, start_iter=3)), reference[3:])
+
+
+def test_records_loaded_before_can_be_passed(cfg):
+    records = training_records(cfg)
+    assert [r["image_id"] for r in records] == list(range(7))
+    reference = list(build_train_loader(cfg, seed=3))
+    assert_equal_batches(list(build_train_loader(cfg, seed=3, records=records)), reference)
 
 
 def test_another_seed_gives_other_batches(cfg):

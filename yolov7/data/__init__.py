@@ -10,7 +10,7 @@ from yolov7.data.catalog import (
 from yolov7.data.dataset import InferenceDataset, SharedRecords, TrainingDataset
 from yolov7.data.formats import Annotation, Record
 from yolov7.data.image_io import read_image, read_record_image
-from yolov7.data.loader import SampleLoader, build_test_loader, build_train_loader
+from yolov7.data.loader import SampleLoader, build_test_loader, build_train_loader, training_records
 from yolov7.data.samplers import (
     InferenceSampler,
     MultiScaleSchedule,
@@ -42,4 +42,5 @@ __all__ = [
     "register_builtin_datasets",
     "register_from_config",
     "sample_rng",
+    "training_records",
 ]

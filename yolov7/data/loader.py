@@ -60,6 +60,28 @@ class SampleLoader(DataLoader):
             yield samples
 
 
+def training_records(cfg: CfgNode) -> list[Record]:
+    """Load the records that a config trains on.
+
+    Args:
+        cfg: reads DATASETS, DATALOADER.FILTER_EMPTY_ANNOTATIONS and MODEL.YOLO.CLASSES.
+
+    Raises:
+        ConfigError: the data sets have another number of classes than the model.
+        DatasetError: see `load_records`.
+    """
+    register_from_config(cfg)
+    records = load_records(
+        cfg.DATASETS.TRAIN,
+        training=True,
+        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        class_names=cfg.DATASETS.CLASS_NAMES,
+    )
+    for name in cfg.DATASETS.TRAIN:
+        check_class_count(name, cfg.MODEL.YOLO.CLASSES)
+    return records
+
+
 def build_train_loader(
     cfg: CfgNode,
     *,
@@ -78,7 +100,7 @@ def build_train_loader(
             MAX_ITER}, MODEL.{DEVICE, MASK_ON, YOLO.CLASSES}, and what the mapper reads.
         seed: the run's seed, not negative, the same in all processes.
         start_iter: iteration of the first batch.
-        records: used instead of the data sets `DATASETS.TRAIN`.
+        records: what `training_records(cfg)` gave, if it was called before.
         mapper: used instead of the config's.
 
     Returns:
@@ -100,7 +122,7 @@ def build_train_loader(
         {"error": False, "skip": True}, cfg.DATALOADER.ON_BAD_IMAGE, "DATALOADER.ON_BAD_IMAGE"
     )
     if records is None:
-        records = _training_records(cfg)
+        records = training_records(cfg)
     order = _build_order(cfg, records, seed)
     logger.info(
         "%d training images, %d samples an epoch, %.1f epochs in %d iterations.",
@@ -161,19 +183,6 @@ def build_test_loader(
         generator=torch.Generator().manual_seed(0),
         **_common_options(cfg),
     )
-
-
-def _training_records(cfg: CfgNode) -> list[Record]:
-    register_from_config(cfg)
-    records = load_records(
-        cfg.DATASETS.TRAIN,
-        training=True,
-        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-        class_names=cfg.DATASETS.CLASS_NAMES,
-    )
-    for name in cfg.DATASETS.TRAIN:
-        check_class_count(name, cfg.MODEL.YOLO.CLASSES)
-    return records
 
 
 def _shuffled(cfg: CfgNode, records: Sequence[Record], seed: int) -> EpochOrder:
