@@ -26,8 +26,8 @@ OUTPUT gets a picture for each input under its own name (below its folder, where
 detections.json:
   {"images": [{"file_name", "height", "width", "detections":
       [{"bbox": [x, y, w, h], "score", "category_id", "category_name"}]}]}
-in pixels of the original picture. Weights averaged during training (EMA) are used where the
-checkpoint has them. No window is opened.
+in pixels of the original picture; those with a side below 320 are drawn enlarged. Weights averaged
+during training (EMA) are used where the checkpoint has them. No window is opened.
 """
 
 

@@ -479,7 +479,9 @@ def _evaluate_as_rank(rank, rendezvous, name, pairs, output_dir, answers):
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2
     )
     share = pairs[: len(pairs) // 2] if rank == 0 else pairs[len(pairs) // 2 :]
-    answers.put((rank, evaluate(name, share, output_dir=output_dir)))
+    # hotcoco's threads, started by earlier tests, did not come along through the fork.
+    backend = PycocotoolsBackend()
+    answers.put((rank, evaluate(name, share, output_dir=output_dir, backend=backend)))
     torch.distributed.destroy_process_group()
 
 

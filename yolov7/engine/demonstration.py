@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _RESULTS = "detections.json"
+_READABLE_SIDE = 320
 
 
 @dataclass
@@ -100,7 +101,8 @@ def run_demo(
 
     The json holds `{"images": [{"file_name", "height", "width", "detections": [{"bbox": [x, y, w,
     h], "score", "category_id", "category_name"}]}]}`: original pixels, not rounded, the data set's
-    own category ids. It is written once everything is done, all or nothing.
+    own category ids. It is written once everything is done, all or nothing. Pictures with a side
+    below 320 pixels are drawn enlarged by a whole factor, so that names can be read.
 
     Args:
         predictor: the model.
@@ -118,7 +120,7 @@ def run_demo(
     targets = [Path(output_dir) / name for name in output_names(files)]
     _protect(files, targets)
     _check_writable(Path(output_dir))
-    visualizer = Visualizer(predictor.classes.names)
+    visualizer = Visualizer(predictor.classes.names, min_side=_READABLE_SIDE)
     report = DemoReport()
     hidden = not sys.stderr.isatty()
     with tqdm(total=len(files), desc="demo", unit="picture", disable=hidden) as bar:

@@ -67,7 +67,11 @@ class Backend(Protocol):
 
 
 class HotcocoBackend:
-    """hotcoco (Rust): equal to pycocotools in every element, many times faster."""
+    """hotcoco (Rust): equal to pycocotools in every element, many times faster.
+
+    It keeps a pool of threads, which a forked process does not inherit: a process that was forked
+    after its parent evaluated must not evaluate, or it waits forever.
+    """
 
     name = "hotcoco"
 
