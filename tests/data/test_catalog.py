@@ -255,6 +255,14 @@ def test_data_sets_registered_in_python_are_checked_too(name):
         load_records([name], training=True)
 
 
+def test_data_sets_registered_in_python_need_class_names(name):
+    DatasetCatalog.register(name, list)
+    with pytest.raises(DatasetError, match=rf"'{name}' .*no class names.*thing_classes"):
+        check_class_count(name, 2)
+    MetadataCatalog.get(name).set(thing_classes=["a", "b"])
+    check_class_count(name, 2)
+
+
 def test_register_coco_instances_works_and_its_errors_name_the_data_set(coco, name, tmp_path):
     path = coco([[BOX], []])
     register_coco_instances(name, {}, path, str(tmp_path))

@@ -75,12 +75,18 @@ def get_metadata(dataset_name: str) -> Metadata:
     """Return a data set's metadata with its class names, reading the data set if need be.
 
     Raises:
-        DatasetError: the name is unknown, or the data set cannot be read.
+        DatasetError: the name is unknown, the data set cannot be read, or whoever registered it
+            gave no class names.
     """
     _check_name(dataset_name)
     metadata = MetadataCatalog.get(dataset_name)
     if not metadata.get("thing_classes"):
         _load(dataset_name)
+    if not metadata.get("thing_classes"):
+        raise DatasetError(
+            f"Data set '{dataset_name}' ({_source(dataset_name)}) has no class names. Set them: "
+            f"MetadataCatalog.get('{dataset_name}').set(thing_classes=[…])."
+        )
     return metadata
 
 
@@ -150,7 +156,7 @@ def check_class_count(
     Raises:
         ConfigError: the numbers differ.
     """
-    classes = get_metadata(dataset_name).get("thing_classes", [])
+    classes = get_metadata(dataset_name).thing_classes
     if len(classes) != num_classes:
         shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
         raise ConfigError(
