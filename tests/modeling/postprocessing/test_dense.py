@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from yolov7.config import get_config
+from yolov7.d2 import Boxes, ImageList, Instances
+from yolov7.modeling import build_postprocessor
+from yolov7.modeling.box_coders import YOLOXBoxCoder
+from yolov7.modeling.locations import cell_centers
+from yolov7.modeling.postprocessing import DensePostprocessor
+from yolov7.modeling.predictions import DensePredictions
+from yolov7.ops.nms import agnostic_nms, class_aware_nms
+from yolov7.utils.errors import ConfigError
+
+LOWEST = -50.0
+
+
+def make_postprocessor(**changes) -> DensePostprocessor:
+    parts = {
+        "box_coder": YOLOXBoxCoder(),
+        "score_threshold": 0.1,
+        "nms": partial(class_aware_nms, threshold=0.65),
+        "max_detections": 100,
+    }
+    return DensePostprocessor(**(parts | changes))
+
+
+def predictions_of(
+    images: list[list[tuple[list[float], int, float, float]]],
+    *,
+    num_classes: int = 3,
+    grid: int = 8,
+    dtype: torch.dtype = torch.float64,
+) -> DensePredictions:
+    """Predictions that decode to (box, class, class logit, objectness logit), one a cell."""
+    centers, strides = cell_centers([(grid, grid)], [8], dtype=torch.float64)
+    shape = (len(images), grid * grid)
+    class_logits = torch.full((*shape, num_classes), LOWEST, dtype=dtype)
+    objectness = torch.full(shape, LOWEST, dtype=dtype)
+    deltas = torch.zeros(*shape, 4, dtype=dtype)
+    for image, detections in enumerate(images):
+        for cell, (box, label, class_logit, objectness_logit) in enumerate(detections):
+            class_logits[image, cell, label] = class_logit
+            objectness[image, cell] = objectness_logit
+            deltas[image, cell] = YOLOXBoxCoder().encode(
+                torch.tensor(box, dtype=torch.float64), centers[cell], strides[cell]
+            )
+    return DensePredictions(
+        class_logits=class_logits,
+        objectness_logits=objectness,
+        box_deltas=deltas,
+        centers=centers,
+        strides=strides,
+        level_sizes=((grid, grid),),
+    )
+
+
+def image_list(sizes: list[tuple[int, int]], frame: tuple[int, int] = (64, 64)) -> ImageList:
+    return ImageList(torch.zeros(len(sizes), 3, *frame), sizes)
+
+
+def random_predictions(seed: int, images: int, grid: int = 20) -> DensePredictions:
+    generator = torch.Generator().manual_seed(seed)
+    centers, strides = cell_centers([(grid, grid)], [8])
+    shape = (images, grid * grid)
+    return DensePredictions(
+        class_logits=torch.randn(*shape, 3, generator=generator),
+        objectness_logits=torch.randn(*shape, generator=generator),
+        box_deltas=torch.randn(*shape, 4, generator=generator) * 0.5 + 1,
+        centers=centers,
+        strides=strides,
+        level_sizes=((grid, grid),),
+    )
+
+
+def assert_same(first: Instances, second: Instances) -> None:
+    """Equal but for the last bit, in which torch's vectorised exp depends on a value's place."""
+    assert first.image_size == second.image_size
+    assert first.pred_classes.equal(second.pred_classes)
+    torch.testing.assert_close(first.scores, second.scores)
+    torch.testing.assert_close(first.pred_boxes.tensor, second.pred_boxes.tensor)
+
+
+def test_one_image_by_hand() -> None:
+    predictions = predictions_of(
+        [
+            [
+                ([10, 10, 30, 30], 1, 2.0, 1.0),
+                ([10, 10, 30, 29], 1, 1.0, 1.0),  # the same object, worse
+                ([10, 10, 30, 29], 2, 0.0, 1.0),  # another class
+                ([-8, 40, 24, 60], 0, 3.0, 3.0),  # reaches beyond the image
+                ([40, 40, 50, 50], 0, 9.0, -3.0),  # σ(−3) < 0.1
+                ([50, 10, 60, 20], 0, 9.0, 9.0),  # in the padding: the image is 48 wide
+            ]
+        ]
+    )
+    # 64 high and 48 wide, of an original 128 high and 24 wide.
+    (found,) = make_postprocessor()(predictions, image_list([(64, 48)]), [(128, 24)], [(0, 0)])
+    assert found.image_size == (128, 24)
+    assert isinstance(found.pred_boxes, Boxes)
+    assert found.pred_classes.tolist() == [0, 1, 2]
+    logits = torch.tensor([[3.0, 3.0], [2.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(found.scores, logits.sigmoid().prod(dim=1))
+    expected = torch.tensor([[0, 80, 12, 120], [5, 20, 15, 60], [5, 20, 15, 58]])
+    torch.testing.assert_close(
+        found.pred_boxes.tensor.double(), expected.double(), atol=1e-5, rtol=0
+    )
+
+
+def test_offsets_and_sizes_of_each_image_are_undone_exactly() -> None:
+    box = [18.0, 20.0, 34.0, 44.0]
+    predictions = predictions_of([[(box, 0, 9.0, 9.0)]] * 3)
+    sizes, originals = [(32, 64), (64, 40), (48, 48)], [(320, 640), (32, 20), (48, 48)]
+    offsets = [(0, 16), (12, 0), (8, 8)]
+    found = make_postprocessor()(predictions, image_list(sizes), originals, offsets)
+    expected = [
+        [180.0, 40.0, 340.0, 280.0],
+        [3.0, 10.0, 11.0, 22.0],
+        [10.0, 12.0, 26.0, 36.0],
+    ]
+    for result, original, wanted in zip(found, originals, expected, strict=True):
+        assert result.image_size == original
+        torch.testing.assert_close(
+            result.pred_boxes.tensor, torch.tensor([wanted]), atol=1e-4, rtol=0, check_dtype=False
+        )
+    again = make_postprocessor()(predictions, image_list(sizes), originals, torch.tensor(offsets))
+    for first, second in zip(found, again, strict=True):
+        assert_same(first, second)
+
+
+def test_agnostic_suppression_and_the_cap() -> None:
+    detections = [([8.0 * i, 0, 8.0 * i + 6, 6], i % 2, 2.0 - i, 9.0) for i in range(6)]
+    detections.append(([0.0, 0, 6, 5.9], 2, 1.9, 9.0))
+    predictions, images = predictions_of([detections]), image_list([(64, 64)])
+    call = {"images": images, "original_sizes": [(64, 64)], "offsets": [(0, 0)]}
+    normal = make_postprocessor(max_detections=3, score_threshold=0.0)
+    assert normal(predictions, **call)[0].pred_classes.tolist() == [0, 2, 1]
+    agnostic = make_postprocessor(
+        max_detections=3, score_threshold=0.0, nms=partial(agnostic_nms, threshold=0.65)
+    )
+    assert agnostic(predictions, **call)[0].pred_classes.tolist() == [0, 1, 0]
+
+
+def test_nothing_above_the_threshold_and_no_images() -> None:
+    predictions = predictions_of([[], [([1, 1, 9, 9], 0, 5.0, 5.0)], []])
+    found = make_postprocessor()(
+        predictions, image_list([(64, 64)] * 3), [(10, 20)] * 3, [(0, 0)] * 3
+    )
+    assert [len(result) for result in found] == [0, 1, 0]
+    assert found[0].pred_boxes.tensor.shape == (0, 4)
+    assert found[0].pred_classes.dtype == torch.int64
+    nothing = random_predictions(0, images=0)
+    assert make_postprocessor()(nothing, image_list([]), [], []) == []
+
+
+def test_a_batch_is_its_images() -> None:
+    predictions = random_predictions(1, images=4)
+    sizes = [(160, 160), (100, 160), (160, 64), (32, 32)]
+    originals, offsets = [(333, 334), (50, 80), (160, 64), (1000, 1000)], [(0, 0)] * 4
+    together = make_postprocessor()(predictions, image_list(sizes), originals, offsets)
+    assert min(len(result) for result in together) > 0
+    for image, result in enumerate(together):
+        part = slice(image, image + 1)
+        single = replace(
+            predictions,
+            class_logits=predictions.class_logits[part],
+            objectness_logits=predictions.objectness_logits[part],
+            box_deltas=predictions.box_deltas[part],
+        )
+        (alone,) = make_postprocessor()(
+            single, image_list(sizes[part]), originals[part], offsets[part]
+        )
+        assert_same(result, alone)
+
+
+def literal(predictions: DensePredictions, threshold: float, most: int) -> tuple[Tensor, Tensor]:
+    """Scores and boxes of one image by the definition: everything at once, no short cuts."""
+    objectness = predictions.objectness_logits[0, :, None].sigmoid()
+    scores = predictions.class_logits[0].sigmoid() * objectness
+    scores, classes = scores.max(dim=1)
+    boxes = YOLOXBoxCoder().decode(
+        predictions.box_deltas[0], predictions.centers, predictions.strides
+    )
+    chosen = scores >= threshold
+    scores, boxes, classes = scores[chosen], boxes[chosen], classes[chosen]
+    kept = class_aware_nms(boxes, scores, classes, 0.65)[:most]
+    return scores[kept], boxes[kept]
+
+
+@pytest.mark.parametrize(("threshold", "most"), [(0.0, 30), (0.0, 3000), (0.3, 30), (0.9, 5)])
+def test_short_cuts_do_not_change_the_result(threshold: float, most: int) -> None:
+    # 50x50 cells are more than the first round of suppression looks at.
+    predictions = random_predictions(2, images=1, grid=50)
+    # Far from the border, so that clipping changes nothing.
+    predictions = replace(predictions, centers=predictions.centers + 200)
+    images = image_list([(1000, 1000)], (1000, 1000))
+    seen = []
+
+    def nms(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
+        seen.append(len(boxes))
+        return class_aware_nms(boxes, scores, classes, 0.65)
+
+    (found,) = make_postprocessor(nms=nms, score_threshold=threshold, max_detections=most)(
+        predictions, images, [(1000, 1000)], [(0, 0)]
+    )
+    scores, boxes = literal(predictions, threshold, most)
+    assert found.scores.equal(scores)
+    torch.testing.assert_close(found.pred_boxes.tensor, boxes.clamp(0, 1000))
+    assert seen[0] <= 1024
+    assert (len(seen) > 1) == (most == 3000)
+
+
+def test_boxes_and_scores_that_are_not_finite_are_left_out() -> None:
+    detections = [([8.0 * i, 0, 8.0 * i + 6, 6], 0, 3.0, 3.0) for i in range(4)]
+    predictions = predictions_of([detections], dtype=torch.float32)
+    predictions.box_deltas[0, 0, 2] = 500.0
+    predictions.box_deltas[0, 1, 0] = float("nan")
+    predictions.class_logits[0, 2] = float("nan")
+    (found,) = make_postprocessor()(predictions, image_list([(64, 64)]), [(64, 64)], [(0, 0)])
+    torch.testing.assert_close(found.pred_boxes.tensor, torch.tensor([[24.0, 0, 30, 6]]))
+
+
+def test_heads_without_objectness_score_by_class_alone() -> None:
+    predictions = predictions_of([[([8, 8, 16, 16], 1, 1.5, 0.0)]])
+    predictions = replace(predictions, objectness_logits=None)
+    (found,) = make_postprocessor()(predictions, image_list([(64, 64)]), [(64, 64)], [(0, 0)])
+    assert found.scores.tolist() == pytest.approx([torch.tensor(1.5).sigmoid().item()])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_raised(dtype: torch.dtype) -> None:
+    predictions = predictions_of([[([8, 8, 16, 16], 1, 1.5, 2.0)]], dtype=dtype)
+    (found,) = make_postprocessor()(predictions, image_list([(64, 64)]), [(64, 64)], [(0, 0)])
+    assert found.scores.dtype == torch.float32
+    assert found.pred_boxes.tensor.tolist() == [pytest.approx([8, 8, 16, 16], abs=0.1)]
+
+
+def test_the_config_reaches_every_number() -> None:
+    cfg = get_config()
+    cfg.MODEL.YOLO.CONF_THRESHOLD = 0.2
+    cfg.MODEL.YOLO.NMS_THRESHOLD = 0.5
+    cfg.MODEL.NMS_TYPE = "agnostic"
+    cfg.TEST.DETECTIONS_PER_IMAGE = 7
+    coder = YOLOXBoxCoder()
+    postprocessor = build_postprocessor(cfg, box_coder=coder)
+    assert postprocessor.box_coder is coder
+    assert (postprocessor.score_threshold, postprocessor.max_detections) == (0.2, 7)
+    assert postprocessor.nms.func is agnostic_nms
+    assert postprocessor.nms.keywords == {"threshold": 0.5}
+    cfg.MODEL.NMS_TYPE = "agnostc"
+    with pytest.raises(ConfigError, match=r"MODEL.NMS_TYPE.*'agnostc'.*'agnostic'"):
+        build_postprocessor(cfg, box_coder=coder)
