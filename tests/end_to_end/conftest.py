@@ -41,6 +41,8 @@ class Run:
     def wait(self, code=0):
         """Wait for the end and check the exit code; return what was printed."""
         self.process.join(120)
+        if self.process.exitcode is None:
+            self.process.kill()
         printed = self.log.read_text(errors="replace") if self.log.exists() else ""
         assert self.process.exitcode == code, f"exit code {self.process.exitcode}:\n{printed}"
         return printed

@@ -4,6 +4,7 @@ Arguments: a file for what it prints, changes of the environment as JSON, the sc
 """
 
 import json
+import multiprocessing
 import os
 import runpy
 import sys
@@ -12,6 +13,8 @@ _, log, environment, script, *arguments = sys.argv
 descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(descriptor, 1)
 os.dup2(descriptor, 2)
+# A process of a fork server would start its own children through servers, too.
+multiprocessing.set_start_method("fork", force=True)
 os.environ.update(json.loads(environment))
 sys.argv = [script, *arguments]
 runpy.run_path(script, run_name="__main__")
