@@ -59,7 +59,7 @@ def test_it_is_not_iterable_and_ints_must_be_python_ints(table):
     with pytest.raises(NotImplementedError):
         iter(table)
     with pytest.raises(TypeError):
-        Instances((1, 1), labels=table.labels)[np.int64(1)]
+        Instances((1, 1), a=table.labels, b=table.labels)[np.int64(1)]
     with pytest.raises(IndexError):
         table[3]
 

@@ -11,6 +11,7 @@ per process, for all names together: the environment variable `YOLOV7_D2` may sa
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from yolov7.d2.branch import choose_branch
 
@@ -89,3 +90,8 @@ for _concept, (_home, _names) in _CONCEPTS.items():
     globals().update({_name: getattr(_module, _name) for _name in _names})
 
 __all__ = [_name for _, _names in _CONCEPTS.values() for _name in _names]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Tell type checkers that the names above exist; what they are is known at run time."""

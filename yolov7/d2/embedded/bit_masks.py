@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.ops import roi_align
 
 from yolov7.d2.embedded.boxes import Boxes
+from yolov7.d2.embedded.mask_crop import crop_and_resize_masks
 from yolov7.d2.embedded.polygon_masks import PolygonMasks, polygons_to_bitmask
 
 
@@ -79,12 +79,7 @@ class BitMasks:
             bool (N, mask_size, mask_size).
         """
         assert len(boxes) == len(self), f"{len(boxes)} boxes for {len(self)} masks"
-        rows = torch.arange(len(self), device=self.device, dtype=torch.float32)
-        regions = torch.cat((rows[:, None], boxes.to(rows)), dim=1)
-        sampled = roi_align(
-            self.tensor[:, None].float(), regions, (mask_size, mask_size), aligned=True
-        )
-        return sampled[:, 0] >= 0.5
+        return crop_and_resize_masks(self.tensor, boxes.to(self.device), mask_size) >= 0.5
 
     def get_bounding_boxes(self) -> Boxes:
         """Tight boxes, the right and bottom edge behind the last pixel; zeros for empty masks."""
