@@ -17,6 +17,7 @@ from yolov7.data import register_from_config
 from yolov7.data.mappers import TestMapper, build_test_mapper
 from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
+from yolov7.engine.evaluate import memory_format
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.utils.errors import ConfigError
 
@@ -32,7 +33,7 @@ class Predictor:
         *,
         mapper: TestMapper,
         classes: ClassList,
-        channels_last: bool = False,
+        layout: torch.memory_format = torch.contiguous_format,
     ):
         """Take a model into use; the given one is not changed.
 
@@ -40,13 +41,11 @@ class Predictor:
             model: a trained detector on the device it is to run on.
             mapper: resizes a picture as in evaluation and knows the model's channel order.
             classes: what the class indices mean.
-            channels_last: run in this memory layout.
+            layout: memory layout of the weights, and so of everything the model computes.
         """
         # Conv+BN and whatever else training needs and inference does not are folded together;
         # reparameterize asserts that the result gives the same outputs.
-        self.model = reparameterize(model.eval())
-        if channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+        self.model = reparameterize(model).eval().to(memory_format=layout)
         self.classes = classes
         self._mapper = mapper
 
@@ -82,7 +81,7 @@ class Predictor:
             model,
             mapper=build_test_mapper(cfg),
             classes=classes,
-            channels_last=cfg.MODEL.MEMORY_FORMAT == "channels_last",
+            layout=memory_format(cfg),
         )
 
     @torch.inference_mode()
