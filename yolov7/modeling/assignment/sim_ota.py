@@ -20,7 +20,7 @@ from yolov7.utils.errors import DatasetError
 OUTSIDE_WINDOW_COST = 1e6
 """Added to the cost of a candidate that lies outside the object's own window."""
 
-PAIRS_IN_CACHE = 2**16
+PAIRS_IN_CACHE = 2**17
 """(object, candidate) pairs at once on a CPU: more leave the caches and take longer."""
 
 PAIRS_ON_DEVICE = 2**22
