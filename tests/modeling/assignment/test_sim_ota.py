@@ -194,7 +194,7 @@ def test_equals_the_formula_written_literally(bm_sim_ota, seed: int, case: dict)
 @pytest.mark.peer
 @pytest.mark.parametrize("case", SHAPES)
 def test_equals_the_formula_written_literally_on_many_cases(bm_sim_ota, case: dict) -> None:
-    for seed in range(2, 102):
+    for seed in range(2, 42):
         assert_equals_literal_formula(bm_sim_ota, seed, **case)
 
 
