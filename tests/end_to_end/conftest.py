@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,7 @@ class Runner:
     """Starts runs from one server process, so that PyTorch is imported only once."""
 
     def __init__(self, datasets):
+        self.root = ROOT
         os.environ["OMP_NUM_THREADS"] = "1"
         os.environ["DETECTRON2_DATASETS"] = str(datasets)
         self._context = multiprocessing.get_context("forkserver")
@@ -81,21 +83,32 @@ class Runner:
 
     def start(self, folder, *arguments, opts=(), **environment):
         """Start `train_net.py` with an output folder, flags, and keys beside those of `TINY`."""
+        config = ROOT / "configs" / "digits" / "yolox_nano.yaml"
+        arguments = ["--config-file", config, *arguments, *TINY, "OUTPUT_DIR", folder, *opts]
+        return self.start_script(ROOT / "train_net.py", folder, arguments, environment)
+
+    def start_script(self, script, folder, arguments, environment):
+        """Start any script; what it prints goes to a file beside `folder`."""
         self._count += 1
         log = Path(folder).parent / f"{Path(folder).name}_{self._count}.txt"
-        config = ROOT / "configs" / "digits" / "yolox_nano.yaml"
         before = sys.argv
         # The server's children get their arguments from this process's sys.argv.
-        sys.argv = [
-            DRIVER, str(log), json.dumps(environment), str(ROOT / "train_net.py"),
-            "--config-file", str(config), *arguments, *TINY, "OUTPUT_DIR", str(folder), *opts,
-        ]  # fmt: skip
+        sys.argv = [DRIVER, str(log), json.dumps(environment), str(script), *map(str, arguments)]
         try:
             process = self._context.Process(target=runpy.run_path, args=(DRIVER,))
             process.start()
         finally:
             sys.argv = before
         return Run(process, folder, log)
+
+    def ranks(self, world_size):
+        """The environments that torchrun would give to the processes of this machine."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        shared = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size),
+                  "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+        return [{**shared, "RANK": str(i), "LOCAL_RANK": str(i)} for i in range(world_size)]
 
     def run(self, folder, *arguments, opts=(), code=0, **environment):
         """Run to the end."""

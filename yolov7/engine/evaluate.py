@@ -82,15 +82,14 @@ def evaluate_weights(cfg: CfgNode, *, resume: bool = False) -> dict[str, float]:
 
 
 def inference_copy(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """Make the model that is evaluated: the same on all ranks, reparameterised.
+    """Make the model that is evaluated: reparameterised, and on all ranks that of rank 0.
 
-    Batch norm has other statistics on each rank; those of rank 0, which are the ones that are
-    saved, count.
+    Batch norm has other statistics on each rank; those of rank 0, which are saved, count.
     """
     if get_world_size() > 1:
         model = copy.deepcopy(model)
-        for buffer in model.buffers():
-            dist.broadcast(buffer, src=0)
+        for entry in model.state_dict().values():
+            dist.broadcast(entry, src=0)
     return reparameterize(model).to(memory_format=memory_format(cfg))
 
 

@@ -109,7 +109,9 @@ def _meeting_place(args: Namespace) -> str:
 
 def _run_children(main: Main, args: Namespace, device: str, count: int, url: str) -> int:
     """Start this machine's processes and wait; one that fails ends the others."""
-    context = multiprocessing.get_context("spawn")
+    # A forked process need not import everything again, but cannot use CUDA.
+    can_fork = sys.platform == "linux" and not device.startswith("cuda")
+    context = multiprocessing.get_context("fork" if can_fork else "spawn")
     children = [
         context.Process(target=_child, args=(main, args, device, number, count, url))
         for number in range(count)

@@ -23,12 +23,7 @@ from yolov7.d2 import (
     shared_random_seed,
     synchronize,
 )
-from yolov7.data import (
-    build_train_loader,
-    check_class_count,
-    load_records,
-    register_from_config,
-)
+from yolov7.data import build_train_loader, training_records
 from yolov7.engine import hooks
 from yolov7.engine.black_box import BlackBox
 from yolov7.engine.class_list import class_list_of_dataset
@@ -72,12 +67,14 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     start_iter = 0 if checkpoint is None else checkpoint["iteration"] + 1
 
     precision = Precision.from_config(cfg)
-    records = _training_records(cfg)
+    records = training_records(cfg)
     loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
     _check_parts(cfg)
     model = _build_model(cfg)
     if checkpoint is None and cfg.MODEL.WEIGHTS:
         load_weights(model, cfg.MODEL.WEIGHTS)
+    # Before the average is made: this gives all ranks the weights of rank 0.
+    wrapped_model = _distributed(model)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     ema = None
@@ -85,7 +82,7 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         ema = ModelEMA(model, decay=cfg.SOLVER.EMA.DECAY, tau=cfg.SOLVER.EMA.TAU)
     loss_weights = getattr(getattr(model, "criterion", None), "loss_weights", {})
     trainer = Trainer(
-        model=_distributed(model),
+        model=wrapped_model,
         optimizer=optimizer,
         loader=loader,
         max_iter=cfg.SOLVER.MAX_ITER,
@@ -160,20 +157,6 @@ def _choose_seed(cfg: CfgNode, checkpoint: Mapping[str, Any] | None) -> int:
     seed = shared_random_seed()
     logger.info("The seed of this run, drawn because SEED is negative: %d.", seed)
     return seed
-
-
-def _training_records(cfg: CfgNode) -> list[Any]:
-    """Read the training data once, for the loader and for the picture of its labels."""
-    register_from_config(cfg)
-    records = load_records(
-        cfg.DATASETS.TRAIN,
-        training=True,
-        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-        class_names=cfg.DATASETS.CLASS_NAMES,
-    )
-    for name in cfg.DATASETS.TRAIN:
-        check_class_count(name, cfg.MODEL.YOLO.CLASSES)
-    return records
 
 
 def _check_parts(cfg: CfgNode) -> None:
