@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import runpy
@@ -115,6 +116,17 @@ class Runner:
         run = self.start(folder, *arguments, opts=opts, **environment)
         run.printed = run.wait(code)
         return run
+
+
+@pytest.fixture(autouse=True)
+def plain_logging():
+    """Undo what `setup_logger` does, so that `caplog` sees the messages of later tests."""
+    logger = logging.getLogger("yolov7")
+    yield
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_clear_errors(runner, tmp_path, flags, opts, message):
 
 def test_unwritable_output_folder(runner, tmp_path):
     (tmp_path / "file").write_text("")
-    run = runner.run(tmp_path / "file" / "run", opts=SHORT, code=1)
+    run = runner.run(tmp_path / "file", opts=SHORT, code=1)
     assert "Cannot write" in run.printed
     assert "OUTPUT_DIR" in run.printed
     assert "Traceback" not in run.printed

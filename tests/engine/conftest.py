@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 from torch import nn
@@ -98,6 +100,17 @@ class Toy:
 
 def _fail(trainer):
     raise AssertionError(f"unexpected bad loss: {trainer.summary.losses}")
+
+
+@pytest.fixture(autouse=True)
+def plain_logging():
+    """Undo what `setup_logger` does, so that `caplog` sees the messages of later tests."""
+    logger = logging.getLogger("yolov7")
+    yield
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
 
 
 @pytest.fixture

@@ -247,6 +247,7 @@ def _main_process_hooks(
     drawings: Drawings,
 ) -> list[HookBase]:
     output_dir = Path(cfg.OUTPUT_DIR)
+    output_dir.mkdir(parents=True, exist_ok=True)
     metrics = output_dir / "metrics.json"
     drop_lines_from(metrics, start_iter)
     draw_data: Callable[[], None] = lambda: drawings.labels(records)  # noqa: E731

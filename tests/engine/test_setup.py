@@ -1,0 +1,141 @@
+import json
+import logging
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from yolov7.checkpoint import load_checkpoint, save_checkpoint
+from yolov7.config import get_config, load_config
+from yolov7.engine.evaluate import evaluate_weights
+from yolov7.engine.run_folder import prepare_run
+from yolov7.engine.setup import build_trainer
+from yolov7.utils.errors import ConfigError, UserError
+
+NAMES = ["square", "disc"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Four pictures of 64x64 with one object each, as a COCO data set."""
+    folder = tmp_path_factory.mktemp("shapes")
+    images, annotations = [], []
+    for i in range(1, 5):
+        picture = np.full((64, 64, 3), 40 * i, np.uint8)
+        x, y, side, kind = 8 + 4 * i, 20, 24, i % 2
+        cv2.rectangle(picture, (x, y), (x + side, y + side), (255, 255 * kind, 0), -1)
+        cv2.imwrite(str(folder / f"{i}.png"), picture)
+        images.append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 64})
+        annotations.append(
+            {"id": i, "image_id": i, "category_id": 5 + kind, "bbox": [x, y, side, side],
+             "area": side * side, "iscrowd": 0}
+        )  # fmt: skip
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 5 + k, "name": name} for k, name in enumerate(NAMES)],
+    }
+    (folder / "labels.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def cfg(shapes, tmp_path):
+    cfg = get_config()
+    cfg.DATASETS.REGISTER = [
+        {"NAME": f"{shapes.name}_shapes", "FORMAT": "coco",
+         "ANNOTATIONS": str(shapes / "labels.json"), "IMAGES": str(shapes)}
+    ]  # fmt: skip
+    cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = (f"{shapes.name}_shapes",)
+    cfg.OUTPUT_DIR = str(tmp_path / "run")
+    cfg.merge_from_list(
+        ["MODEL.DEVICE", "cpu", "MODEL.META_ARCHITECTURE", "YOLOX", "MODEL.YOLO.CLASSES", 2,
+         "MODEL.BACKBONE.NAME", "CSPDarknet", "MODEL.YOLO.WIDTH_MUL", 0.125,
+         "MODEL.YOLO.DEPTH_MUL", 0.33, "MODEL.PIXEL_MEAN", [0.0, 0.0, 0.0],
+         "MODEL.DARKNET.DEPTH_WISE", True, "INPUT.INPUT_SIZE", [64, 64],
+         "SOLVER.IMS_PER_BATCH", 2, "SOLVER.MAX_ITER", 3, "SOLVER.WARMUP_ITERS", 0,
+         "SOLVER.STEPS", (), "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.EMA.ENABLED", True,
+         "DATALOADER.NUM_WORKERS", 0, "SEED", 1]
+    )  # fmt: skip
+    return cfg
+
+
+@pytest.mark.slow
+def test_the_output_folder_of_a_run(cfg, tmp_path):
+    folder = tmp_path / "run"
+    prepare_run(cfg)
+    build_trainer(cfg).train()
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml", "log.txt", "metrics.json", "last_checkpoint", "model_0000001.pth",
+        "model_final.pth", "inference/coco_instances_results.json", "pictures/labels.png",
+        "pictures/train_batch_0000000.jpg", "pictures/predictions_0000003.jpg",
+        "pictures/curves.png",
+    } <= names  # fmt: skip
+    assert any(name.startswith("events.") for name in names)
+    assert (folder / "last_checkpoint").read_text() == "model_final.pth"
+    lines = [json.loads(line) for line in (folder / "metrics.json").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [2, 3]
+    assert {"total_loss", "loss_box", "data_time", "lr"} <= lines[0].keys()
+    assert {"bbox/AP", "bbox/AP50", "bbox/AP-disc"} <= lines[1].keys()
+    log = (folder / "log.txt").read_text()
+    assert "iter: 2  total_loss:" in log
+    assert load_config(folder / "config.yaml").dump() == cfg.dump()
+    checkpoint = load_checkpoint(folder / "model_final.pth")
+    assert checkpoint["classes"] == {"names": NAMES, "category_ids": [5, 6]}
+    assert checkpoint["seed"] == 1
+
+    # A complete run is evaluated again, not trained again; its weights give the same numbers.
+    again = build_trainer(cfg, resume=True)
+    assert again.start_iter == 3
+    alone = evaluate_weights(cfg, resume=True)
+    assert alone["bbox/AP"] == lines[1]["bbox/AP"]
+
+
+def test_weights_start_a_fresh_training(cfg, tmp_path, caplog):
+    first = build_trainer(cfg)
+    state = {k: torch.ones_like(v) for k, v in first.bare_model.state_dict().items()}
+    save_checkpoint(tmp_path / "start.pth", {"model": state})
+    cfg.MODEL.WEIGHTS = str(tmp_path / "start.pth")
+    trainer = build_trainer(cfg)
+    assert all((value == 1).all() for value in trainer.bare_model.state_dict().values())
+
+
+def test_a_negative_seed_is_drawn_and_logged(cfg, caplog):
+    cfg.SEED = -1
+    with caplog.at_level(logging.INFO, logger="yolov7"):
+        build_trainer(cfg)
+    assert "The seed of this run, drawn because SEED is negative" in caplog.text
+
+
+def test_ignored_keys_are_named(cfg, caplog):
+    cfg.TEST.PRECISE_BN.ENABLED = True
+    prepare_run(cfg)
+    log = cfg.OUTPUT_DIR + "/log.txt"
+    with open(log, encoding="utf-8") as file:
+        assert (
+            "TEST.PRECISE_BN.ENABLED is set in the config, but nothing here obeys it" in file.read()
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("SOLVER.ACCUMULATION_STEPS", 3, "must divide the 2 images"),
+        ("SOLVER.LOG_PERIOD", 0, "LOG_PERIOD must be at least 1"),
+        ("SOLVER.AMP.DTYPE", "bfloat", "Did you mean 'bfloat16'"),
+        ("SOLVER.ON_NONFINITE_LOSS", "halt", "there is no 'halt'"),
+        ("MODEL.MEMORY_FORMAT", "nchw", "must be 'contiguous' or 'channels_last'"),
+    ],
+)
+def test_wrong_settings(cfg, key, value, message):
+    cfg.merge_from_list([key, value])
+    with pytest.raises(ConfigError, match=message):
+        build_trainer(cfg)
+
+
+def test_output_folder_that_is_a_file(cfg, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="Cannot write"):
+        prepare_run(cfg)
