@@ -43,7 +43,7 @@ def main(args: Namespace) -> int:
         setup_logger()
         repeated = replay(build_detector(cfg), args.replay, Precision.from_config(cfg))
         return 0 if repeated else 1
-    prepare_run(cfg)
+    prepare_run(cfg, training=not args.eval_only)
     if args.eval_only:
         evaluate_weights(cfg, resume=args.resume)
         return 0

@@ -30,7 +30,7 @@ class ToyModel(nn.Module):
         self.criterion = ToyCriterion()
 
     def forward(self, samples):
-        inputs = torch.stack([sample["image"] for sample in samples]).to(self.out.weight.dtype)
+        inputs = torch.stack([sample["image"] for sample in samples]).to(self.out.weight)
         output = self.out(self.net(inputs))
         if not self.training:
             return [{"output": row} for row in output]
@@ -67,9 +67,9 @@ class Toy:
     """A trainer with the hooks of a real run around the toy model."""
 
     def __init__(self, folder, *, start_iter=0, max_iter=12, period=4, bad=(), on_bad=None,
-                 more_hooks=(), evaluate=None, **options):  # fmt: skip
+                 more_hooks=(), device="cpu", **options):  # fmt: skip
         torch.manual_seed(0)
-        self.model = ToyModel()
+        self.model = ToyModel().to(device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=0.9)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda iteration: 1 / (1 + iteration)

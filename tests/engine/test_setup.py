@@ -142,3 +142,18 @@ def test_output_folder_that_is_a_file(cfg, tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UserError, match="Cannot write"):
         prepare_run(cfg)
+
+
+def test_a_used_folder_is_warned_of(cfg, tmp_path, caplog):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last_checkpoint").write_text("model_final.pth")
+    with caplog.at_level(logging.WARNING, logger="yolov7"):
+        build_trainer(cfg)
+    assert "holds a training already" in caplog.text
+    assert "--resume" in caplog.text
+
+
+def test_evaluation_leaves_the_config_of_the_training(cfg, tmp_path):
+    prepare_run(cfg, training=False)
+    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert (tmp_path / "run" / "log.txt").exists()

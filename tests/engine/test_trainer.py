@@ -219,3 +219,20 @@ def test_bfloat16_keeps_weights_and_losses_in_float32(make_toy):
 def test_float16_is_for_cuda():
     with pytest.raises(ConfigError, match=r"float16 works on CUDA only.*bfloat16"):
         Precision("cpu", torch.float16)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, None])
+def test_training_on_a_gpu_resumes_with_its_scaler(make_toy, tmp_path, dtype):
+    def precision():
+        return Precision("cuda", dtype)
+
+    whole = make_toy(tmp_path / "whole", device="cuda", precision=precision())
+    whole.trainer.train()
+    make_toy(tmp_path / "cut", device="cuda", precision=precision(), max_iter=8).trainer.train()
+    rest = make_toy(tmp_path / "cut", device="cuda", precision=precision(), start_iter=8)
+    rest.state.restore(load_checkpoint(tmp_path / "cut" / "model_final.pth"), rank=0)
+    rest.trainer.train()
+    for a, b in zip(whole.model.parameters(), rest.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert rest.trainer.precision.scaler.is_enabled() == (dtype == torch.float16)

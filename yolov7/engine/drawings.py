@@ -39,7 +39,7 @@ class Drawings:
     def __init__(self, cfg: CfgNode, class_names: Sequence[str]):
         self._cfg = cfg
         self._class_names = list(class_names)
-        self._visualizer = Visualizer(self._class_names)
+        self._visualizer = Visualizer(self._class_names, min_side=320)
         self._output_dir = Path(cfg.OUTPUT_DIR)
         self._folder = self._output_dir / "pictures"
 

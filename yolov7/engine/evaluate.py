@@ -46,7 +46,6 @@ def run_evaluation(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
             name,
             output_dir=folder / name if several else folder,
             tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
-            max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
         )
         results = inference_on_dataset(model, build_test_loader(cfg, name), evaluator)
         for line in copypaste_lines(results):

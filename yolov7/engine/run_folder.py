@@ -18,10 +18,13 @@ from yolov7.utils.logging import setup_logger
 logger = logging.getLogger(__name__)
 
 
-def prepare_run(cfg: CfgNode) -> None:
+def prepare_run(cfg: CfgNode, *, training: bool = True) -> None:
     """Open the output folder and the log, note machine and config, set up PyTorch.
 
-    `config.yaml` in the folder can be loaded again as a config.
+    Args:
+        cfg: the config.
+        training: write `config.yaml`, which can be loaded again as a config. An evaluation leaves
+            that of the training in the folder as it is.
 
     Raises:
         UserError: the folder cannot be written.
@@ -33,11 +36,12 @@ def prepare_run(cfg: CfgNode) -> None:
     if package != "yolov7":
         setup_logger(output_dir, rank=get_rank(), name=package)
     if is_main_process():
-        remove_temporaries(output_dir)
-        with atomic_write(output_dir / "config.yaml", "w") as file:
-            file.write(cfg.dump())
         logger.info("The machine:\n%s", collect_environment())
-        logger.info("The config, also in %s:\n%s", output_dir / "config.yaml", cfg.dump())
+        logger.info("The config:\n%s", cfg.dump())
+        if training:
+            remove_temporaries(output_dir)
+            with atomic_write(output_dir / "config.yaml", "w") as file:
+                file.write(cfg.dump())
     for name in changed_but_not_honoured(cfg):
         logger.warning("%s is set in the config, but nothing here obeys it.", name)
     _set_up_torch(cfg)

@@ -62,6 +62,12 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     """
     checkpointer = Checkpointer(cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP)
     checkpoint = _last_checkpoint(checkpointer) if resume else None
+    if not resume and (checkpointer.folder / "last_checkpoint").exists():
+        logger.warning(
+            "%s holds a training already, whose files this one replaces. To go on with it, "
+            "interrupt and add --resume; to keep it, set another OUTPUT_DIR.",
+            checkpointer.folder,
+        )
     seed = _choose_seed(cfg, checkpoint)
     seed_all(seed + get_rank())
     start_iter = 0 if checkpoint is None else checkpoint["iteration"] + 1
