@@ -1,7 +1,9 @@
 import json
 import logging
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -197,3 +199,41 @@ def test_bare_detectron2_hook_state_is_not_needed(make_toy, tmp_path):
     make_toy(max_iter=1, more_hooks=[HookBase()]).trainer.train()
     assert load_checkpoint(tmp_path / "model_final.pth")["hooks"] == {}
     assert torch.is_tensor(load_checkpoint(tmp_path / "model_final.pth")["rng"][0]["torch"])
+
+
+class _Numbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, index):
+        return {"image": torch.full((3,), float(index)), "file_name": f"{index}.jpg"}
+
+
+def test_workers_outlive_a_signal_to_the_whole_group_but_not_the_training(make_toy):
+    """As torchrun and Ctrl-C do: all get the signal, and the step is finished all the same."""
+    loader = torch.utils.data.DataLoader(
+        _Numbers(), batch_size=4, num_workers=2, collate_fn=list, prefetch_factor=2
+    )
+    children = []
+
+    def kill_all(trainer):
+        if trainer.iter != 5:
+            return
+        children.extend(multiprocessing.active_children())
+        for child in children:
+            os.kill(child.pid, signal.SIGTERM)
+        time.sleep(0.2)
+        assert all(child.is_alive() for child in children)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    toy = make_toy(max_iter=250, more_hooks=[hooks.StopSignals(), EachIteration(kill_all)])
+    toy.trainer.loader = loader
+    with pytest.raises(TrainingStopped):
+        toy.trainer.train()
+    assert toy.trainer.iter == 5
+    assert len(children) == 2
+    started = time.monotonic()
+    for child in children:
+        child.terminate()
+        child.join(20)
+    assert time.monotonic() - started < 10

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import logging
+import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -19,13 +23,17 @@ _SECONDS_OF_A_WORKER = 30
 class StopSignals(HookBase):
     """Turns SIGTERM and SIGINT into a request to stop; a second one ends the process at once.
 
-    Loader workers are forked with these handlers: signals for a whole process group (Ctrl-C, a
-    cluster's scheduler) must not take the data from a step that is to be finished, so a worker
-    lives on for a while.
+    Signals often go to a whole group of processes (Ctrl-C, torchrun, a cluster's scheduler). The
+    workers of the trainer's loader then live on for a while, so that the step can be finished.
     """
 
     def before_train(self) -> None:
-        self._process = os.getpid()
+        self._is_training = multiprocessing.RawValue("b", True)
+        loader = self.trainer.loader
+        if getattr(loader, "num_workers", 0):
+            loader.worker_init_fn = functools.partial(
+                _outlive_signals, loader.worker_init_fn, self._is_training
+            )
         self._previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,12 +48,10 @@ class StopSignals(HookBase):
             )
 
     def after_train(self) -> None:
+        self._is_training.value = False
         self._restore()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:
-            signal.alarm(_SECONDS_OF_A_WORKER)
-            return
         # No logging here: the signal may have come in the middle of another log call.
         self._restore()
         self.trainer.request_stop(number)
@@ -54,3 +60,20 @@ class StopSignals(HookBase):
         for number, previous in self._previous.items():
             signal.signal(number, previous)
         self._previous = {}
+
+
+def _outlive_signals(
+    init: Callable[[int], None] | None, is_training: ctypes.c_byte, worker: int
+) -> None:
+    """Start a loader worker that ends some time after a signal, not at once, while training."""
+    if init is not None:
+        init(worker)
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if not is_training.value:
+            # The loader's own way to end its workers is SIGTERM, too.
+            os._exit(128 + number)
+        signal.alarm(_SECONDS_OF_A_WORKER)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
