@@ -33,7 +33,8 @@ digits: env
 
 quickstart: digits
 	rm -rf $(QUICKSTART)
-	$(RUN) train_net.py --config-file $(DIGITS_CONFIG) --num-gpus 0 OUTPUT_DIR $(QUICKSTART)
+	$(RUN) train_net.py --config-file $(DIGITS_CONFIG) --num-gpus 2 \
+		MODEL.DEVICE cpu OUTPUT_DIR $(QUICKSTART)
 	$(RUN) demo.py --config-file $(DIGITS_CONFIG) --input datasets/digits/val \
 		--output $(QUICKSTART)/demo --confidence-threshold 0.4 \
 		--opts MODEL.WEIGHTS $(QUICKSTART)/model_final.pth MODEL.DEVICE cpu
