@@ -69,10 +69,10 @@ def _outlive_signals(
     if init is not None:
         init(worker)
 
-    def handle(number: int, _frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         if not is_training.value:
-            # The loader's own way to end its workers is SIGTERM, too.
-            os._exit(128 + number)
+            # Loaders end their own workers by SIGTERM, too, and take another code for an error.
+            os._exit(0)
         signal.alarm(_SECONDS_OF_A_WORKER)
 
     for number in (signal.SIGTERM, signal.SIGINT):
