@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,37 @@ class Drawings:
     """Draws into the folder `pictures` of a run.
 
     Args:
-        cfg: the config.
+        output_dir: the run's folder, where `metrics.json` lies.
         class_names: names by class index.
+        image_format: channel order of the samples, `INPUT.FORMAT`.
+        test_loader: makes a loader of the samples to draw predictions on; None to draw none.
     """
 
-    def __init__(self, cfg: CfgNode, class_names: Sequence[str]):
-        self._cfg = cfg
-        self._class_names = list(class_names)
-        self._visualizer = Visualizer(self._class_names, min_side=320)
-        self._output_dir = Path(cfg.OUTPUT_DIR)
+    def __init__(
+        self,
+        *,
+        output_dir: str | Path,
+        class_names: Sequence[str],
+        image_format: str,
+        test_loader: Callable[[], Iterable[list[dict[str, Any]]]] | None,
+    ):
+        self._output_dir = Path(output_dir)
         self._folder = self._output_dir / "pictures"
+        self._class_names = list(class_names)
+        self._image_format = image_format
+        self._test_loader = test_loader
+        self._visualizer = Visualizer(self._class_names, min_side=320)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, class_names: Sequence[str]) -> Drawings:
+        """Predictions are drawn on the first data set of `DATASETS.TEST`."""
+        tests = cfg.DATASETS.TEST
+        return cls(
+            output_dir=cfg.OUTPUT_DIR,
+            class_names=class_names,
+            image_format=cfg.INPUT.FORMAT,
+            test_loader=partial(build_test_loader, cfg, tests[0]) if tests else None,
+        )
 
     def labels(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Draw the statistics of the training labels."""
@@ -51,7 +73,7 @@ class Drawings:
     def batch(self, samples: Sequence[Mapping[str, Any]], iteration: int) -> None:
         """Draw what the model was trained on in an iteration."""
         images = [
-            self._visualizer.draw_sample(sample, self._cfg.INPUT.FORMAT)
+            self._visualizer.draw_sample(sample, self._image_format)
             for sample in samples[:_MOST_IMAGES]
         ]
         self._write(f"train_batch_{iteration:07d}.jpg", image_grid(images))
@@ -59,10 +81,12 @@ class Drawings:
     @torch.no_grad()
     def predictions(self, model: nn.Module, iteration: int) -> None:
         """Draw what a model finds in the first images to evaluate on."""
+        if self._test_loader is None:
+            return
         model.eval()
         images = []
-        loader = build_test_loader(self._cfg, self._cfg.DATASETS.TEST[0])
-        for sample in itertools.islice(itertools.chain.from_iterable(loader), _MOST_IMAGES):
+        samples = itertools.chain.from_iterable(self._test_loader())
+        for sample in itertools.islice(samples, _MOST_IMAGES):
             instances = model([sample])[0]["instances"].to("cpu")
             confident = instances[instances.scores >= 0.25]
             picture = read_image(sample["file_name"])

@@ -108,7 +108,7 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         seed=seed,
         extra={"classes": classes.state_dict()},
     )
-    drawings = Drawings(cfg, classes.names)
+    drawings = Drawings.from_config(cfg, classes.names)
     trainer.register_hooks([hooks.StopSignals(), hooks.IterationTimer()])
     trainer.register_hooks([hooks.LearningRate(scheduler)])
     if ema is not None:
