@@ -143,7 +143,6 @@ def build_train_loader(
             max_iter=cfg.SOLVER.MAX_ITER,
             size_schedule=_build_size_schedule(cfg, seed),
         ),
-        persistent_workers=cfg.DATALOADER.NUM_WORKERS > 0,
         # Creating an iterator draws a number: not from the generator that a checkpoint restores.
         generator=torch.Generator().manual_seed(seed),
         **_common_options(cfg),
