@@ -298,7 +298,7 @@ def report_threads(record, rng, key):
     return {"threads": (cv2.getNumThreads(), torch.get_num_threads())}
 
 
-def test_loader_can_be_iterated_again_with_persistent_workers(cfg):
+def test_loader_can_be_iterated_again(cfg):
     cfg.DATALOADER.NUM_WORKERS = 2
     cfg.SOLVER.MAX_ITER = 2
     batches = build_train_loader(cfg, seed=0)
