@@ -26,6 +26,15 @@ CORE = [
 DIGITS = ["scikit-learn>=1.4", "scikit-image>=0.22"]
 DEV = ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.10"]
 
+# In the wheel, the scripts and configs of the repository lie in `yolov7/resources`, where
+# `yolov7.utils.resources` looks for them.
+RESOURCES = {
+    "yolov7.resources": ".",
+    "yolov7.resources.configs": "configs",
+    "yolov7.resources.datasets": "datasets",
+    "yolov7.resources.tools": "tools",
+}
+
 setup(
     name="yolov7",
     version="0.1.0",
@@ -34,7 +43,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["yolov7", "yolov7.*"]),
+    packages=[*find_packages(include=["yolov7", "yolov7.*"]), *list(RESOURCES)[1:]],
+    package_dir=RESOURCES,
+    package_data={"yolov7.resources.configs": ["**/*.yaml", "**/*.py"]},
+    py_modules=["yolov7.resources.demo", "yolov7.resources.train_net"],
+    entry_points={"console_scripts": ["yolov7 = yolov7.command:main"]},
     install_requires=CORE,
     extras_require={"digits": DIGITS, "dev": DEV + DIGITS},
 )

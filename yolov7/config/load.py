@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from yolov7.config.defaults import get_config
+from yolov7.config.find import find_config, suggest_config
 from yolov7.config.honoured import leaves
 from yolov7.d2 import CfgNode
 from yolov7.utils.errors import ConfigError
-from yolov7.utils.names import closest, suggest
+from yolov7.utils.names import closest
 
 _BASE_KEY = "_BASE_"
 _VERSION = 2
@@ -28,10 +29,12 @@ def load_config(
     """Read a YAML config with its bases, then apply overrides of the command line.
 
     Files are read by the safe YAML loader: nothing in them is executed. A file may name one base
-    or a list of bases under `_BASE_`, relative to itself; later ones win, the file itself last.
+    or a list of bases under `_BASE_`, relative to itself or by name (`find_config`); later ones
+    win, the file itself last.
 
     Args:
-        path: the file; None for the defaults alone.
+        path: the file, or the name of one of the framework's own, such as `digits/yolox_nano`;
+            None for the defaults alone.
         overrides: `KEY VALUE KEY VALUE …`, as after the flags of `train_net.py`.
         cfg: a config with more keys than ours (a project's own sections) to start from; it is
             not changed.
@@ -46,7 +49,7 @@ def load_config(
     cfg = get_config() if cfg is None else cfg.clone()
     cfg.defrost()
     if path is not None:
-        for file, content in _files_base_first(Path(path), ()):
+        for file, content in _files_base_first(find_config(Path(path)), ()):
             _merge(cfg, content, source=str(file))
     for key, value in _pairs(overrides):
         _merge(cfg, _nested(key, value), source="command line")
@@ -55,7 +58,6 @@ def load_config(
 
 def _files_base_first(path: Path, children: tuple[Path, ...]) -> Iterator[tuple[Path, dict]]:
     """Yield (file, content without `_BASE_`), every base before the file that names it."""
-    path = path.expanduser()
     if path.resolve() in (child.resolve() for child in children):
         chain = " -> ".join(str(file) for file in (*children, path))
         raise ConfigError(f"{path}: the config is its own base: {chain}. Remove one _BASE_.")
@@ -66,7 +68,7 @@ def _files_base_first(path: Path, children: tuple[Path, ...]) -> Iterator[tuple[
             raise ConfigError(
                 f"{path}: {_BASE_KEY} must be a path or a list of paths, got {base!r}."
             )
-        yield from _files_base_first(path.parent / Path(base).expanduser(), (*children, path))
+        yield from _files_base_first(find_config(base, folder=path.parent), (*children, path))
     version = content.get("VERSION", _VERSION)
     if version != _VERSION:
         raise ConfigError(
@@ -78,13 +80,14 @@ def _files_base_first(path: Path, children: tuple[Path, ...]) -> Iterator[tuple[
 
 def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     named = f" (named under {_BASE_KEY} in {children[-1]})" if children else ""
-    if path.suffix not in (".yaml", ".yml"):
+    if path.exists() and path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path}{named}: expected a .yaml file.")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        near = suggest(path.name, _yaml_names(path.parent))
-        raise ConfigError(f"Config file {path}{named} does not exist.{near}") from error
+        raise ConfigError(
+            f"Config file {path}{named} does not exist.{suggest_config(path)}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Config file {path}{named} cannot be read: {error}.") from error
     try:
@@ -98,10 +101,6 @@ def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
             f"{path}: expected keys and values at the top, got a {type(content).__name__}."
         )
     return content
-
-
-def _yaml_names(folder: Path) -> list[str]:
-    return [file.name for file in folder.glob("*.y*ml")] if folder.is_dir() else []
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
