@@ -1,4 +1,5 @@
 import pathlib
+import resource
 import subprocess
 import sys
 import textwrap
@@ -96,6 +97,24 @@ def test_failing_write_keeps_the_last_checkpoint(tmp_path):
         checkpointer.save_numbered(19, {"broken": lambda: None})
     assert load_checkpoint(checkpointer.last())["iteration"] == 9
     assert [path.name for path in tmp_path.glob("*.pth*")] == ["model_0000009.pth"]
+
+
+@pytest.mark.parametrize("limit", [10, 3000, 100_000])
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(tmp_path, limit):
+    """The operating system refuses to write on, at the start or in the midst of the weights."""
+    checkpointer = Checkpointer(tmp_path, keep=1)
+    checkpointer.save("model_final", {"iteration": 9})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"Could not write .*model_final\.pth.*is unchanged"):
+            checkpointer.save("model_final", {"w": torch.zeros(100_000), "iteration": 19})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert load_checkpoint(checkpointer.last())["iteration"] == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "last_checkpoint", "model_final.pth",
+    ]  # fmt: skip
 
 
 def test_last_of_an_empty_folder_and_of_a_lost_file(tmp_path):
