@@ -178,6 +178,35 @@ def test_a_batch_is_its_images(bm_sim_ota) -> None:
         torch.testing.assert_close(loss, total / sum(counts), rtol=1e-12, atol=0)
 
 
+def test_sums_add_up_over_images_to_the_authors_losses(yolox_recipe) -> None:
+    """Image by image, whose counts differ and of which one is empty: same numbers as at once."""
+    criterion, totals, count = make_criterion(), {}, 0
+    predictions, targets = yolox_recipe.predictions, yolox_recipe.targets
+    for image in range(3):
+        mine = targets.image_index == image
+        sums, pairs = criterion.sums(
+            replace(
+                predictions,
+                class_logits=predictions.class_logits[image : image + 1],
+                objectness_logits=predictions.objectness_logits[image : image + 1],
+                box_deltas=predictions.box_deltas[image : image + 1],
+            ),
+            replace(
+                targets,
+                boxes=targets.boxes[mine],
+                labels=targets.labels[mine],
+                image_index=targets.image_index[mine] - image,
+                image_sizes=targets.image_sizes[:1],
+            ),
+        )
+        count += pairs
+        totals = {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
+    assert count == 14
+    assert totals["loss_box"] / count == pytest.approx(4.0856133, rel=1e-6)
+    assert totals["loss_objectness"] / count == pytest.approx(27.377903, rel=1e-6)
+    assert totals["loss_class"] / count == pytest.approx(5.9670911, rel=1e-6)
+
+
 def test_half_precision_is_raised_and_float64_stays(yolox_recipe) -> None:
     for dtype, expected in [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)]:
         lowered = replace(

@@ -29,6 +29,9 @@ class Criterion(nn.Module):
         self.seen = predictions, targets, auxiliary
         return {"loss_sum": predictions["sum"] * 1.0}
 
+    def sums(self, predictions, targets, auxiliary):
+        return self(predictions, targets, auxiliary), len(targets)
+
 
 def postprocess(predictions, images, original_sizes, offsets):
     return [
@@ -107,6 +110,21 @@ def test_training_returns_losses_of_packed_objects():
     assert targets.labels.tolist() == [1, 3, 0]
     assert targets.image_index.tolist() == [0, 0, 2]
     assert auxiliary is None
+
+
+def test_losses_of_a_model_that_is_not_in_training():
+    """What validation calls: same targets, auxiliary head included, and the mode stays."""
+    detector = make_detector(auxiliary_head=Stub()).eval()
+    batch = [make_sample(8, 8, (1, 3)), make_sample(8, 8)]
+    losses = detector.losses(batch)
+    assert losses.keys() == {"loss_sum"}
+    assert detector.criterion.seen[1].labels.tolist() == [1, 3]
+    assert detector.criterion.seen[2] is not None
+    sums, count = detector.loss_sums(batch)
+    assert count == 2
+    assert torch.equal(sums["loss_sum"], losses["loss_sum"])
+    assert not detector.training
+    assert torch.equal(detector.train()(batch)["loss_sum"], losses["loss_sum"])
 
 
 def test_objects_follow_their_image_in_a_centred_frame():

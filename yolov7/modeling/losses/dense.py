@@ -121,15 +121,36 @@ class DenseCriterion(nn.Module):
         Raises:
             ValueError: for predictions without objectness, or with auxiliary predictions.
         """
+        sums, count = self.sums(predictions, targets, auxiliary)
+        normalizer = rank_normalizer(count, like=next(iter(sums.values())))
+        return {name: value / normalizer for name, value in sums.items()}
+
+    def sums(
+        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
+    ) -> tuple[dict[str, Tensor], int]:
+        """The losses before normalisation, which add up over batches and ranks.
+
+        Args:
+            predictions, targets, auxiliary: as for a call.
+
+        Returns:
+            ``{name: scalar}``, the weighted sums over this rank's batch, and F, the number of its
+            pairs, by the sum of which they are to be divided.
+
+        Raises:
+            ValueError: as for a call.
+        """
         if predictions.objectness_logits is None:
             raise ValueError("DenseCriterion needs predictions with objectness_logits")
         if auxiliary is not None:
             raise ValueError("DenseCriterion has no losses for auxiliary predictions")
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
-            return self._losses(predictions, targets)
+            return self._sums(predictions, targets)
 
-    def _losses(self, predictions: DensePredictions, targets: Targets) -> dict[str, Tensor]:
+    def _sums(
+        self, predictions: DensePredictions, targets: Targets
+    ) -> tuple[dict[str, Tensor], int]:
         assignment = self._assign(predictions, targets)
         log_diagnostics(
             {
@@ -137,7 +158,6 @@ class DenseCriterion(nn.Module):
                 "num_foreground_per_object": len(assignment) / max(len(targets), 1),
             }
         )
-        normalizer = rank_normalizer(len(assignment), like=predictions.class_logits)
         matched = (assignment.image_index, assignment.prediction_index)
         deltas = predictions.box_deltas[matched]
         place = self._places(predictions, assignment.prediction_index)
@@ -161,15 +181,15 @@ class DenseCriterion(nn.Module):
         def l1() -> Tensor:
             return (deltas - self.box_coder.encode(boxes, *place)).abs()
 
-        losses = {}
+        sums = {}
         for name, loss in zip(LOSS_NAMES, (box, objectness, classes, l1), strict=True):
             weight = self.loss_weights[name]
             if weight == 0:
                 # The sum of nothing: 0 times a loss would be NaN for an infinite one.
-                losses[name] = predictions.box_deltas[:0].sum()
+                sums[name] = predictions.box_deltas[:0].sum()
             else:
-                losses[name] = weight * loss().sum() / normalizer
-        return losses
+                sums[name] = weight * loss().sum()
+        return sums, len(assignment)
 
     @torch.no_grad()
     def _assign(self, predictions: DensePredictions, targets: Targets) -> Assignment:

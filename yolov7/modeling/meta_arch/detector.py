@@ -48,7 +48,8 @@ class Detector(nn.Module):
             backbone: images to maps.
             neck: the backbone's maps to the head's.
             head: `head(features, images) -> predictions`.
-            criterion: `criterion(predictions, targets, auxiliary)` -> dict of losses.
+            criterion: `criterion(predictions, targets, auxiliary)` -> dict of losses; with
+                `criterion.sums` of the same arguments, see `loss_sums`, for validation losses.
             postprocessor: `(predictions, images, original_sizes, offsets) -> list[Instances]`.
             num_classes: K; labels outside [0, K) are refused.
             pixel_mean, pixel_std: of each channel, in 0-255.
@@ -92,20 +93,47 @@ class Detector(nn.Module):
         return self.pixel_mean.device
 
     def forward(self, batched_inputs: Sequence[dict[str, Any]]) -> dict[str, Tensor] | list[dict]:
-        images, offsets = self.preprocess(batched_inputs)
         if self.training:
-            targets = self.make_targets(batched_inputs, images, offsets)
-            features = self.neck(self.backbone(images.tensor))
-            auxiliary = None
-            if self.auxiliary_head is not None:
-                auxiliary = self.auxiliary_head(features, images)
-            return self.criterion(self.head(features, images), targets, auxiliary)
+            return self.losses(batched_inputs)
+        images, offsets = self.preprocess(batched_inputs)
         original_sizes = [
             (sample.get("height", height), sample.get("width", width))
             for sample, (height, width) in zip(batched_inputs, images.image_sizes, strict=True)
         ]
         results = self.postprocessor(self.predict(images), images, original_sizes, offsets)
         return [{"instances": instances} for instances in results]
+
+    def losses(self, batched_inputs: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Compare predictions with ground truth, in whatever mode the parts are.
+
+        Args:
+            batched_inputs: samples with `instances`.
+
+        Returns:
+            the weighted losses of the batch, scalars.
+        """
+        return self.criterion(*self._predictions_and_targets(batched_inputs))
+
+    def loss_sums(self, batched_inputs: Sequence[dict[str, Any]]) -> tuple[dict[str, Tensor], int]:
+        """The losses before they are normalised, to be added up over batches.
+
+        Returns:
+            the weighted sum of each loss over the batch, and the count that they are to be
+            divided by, of this rank alone.
+        """
+        return self.criterion.sums(*self._predictions_and_targets(batched_inputs))
+
+    def _predictions_and_targets(
+        self, batched_inputs: Sequence[dict[str, Any]]
+    ) -> tuple[Any, Targets, Any]:
+        """What the criterion takes: predictions, targets, and the auxiliary head's, if any."""
+        images, offsets = self.preprocess(batched_inputs)
+        targets = self.make_targets(batched_inputs, images, offsets)
+        features = self.neck(self.backbone(images.tensor))
+        auxiliary = None
+        if self.auxiliary_head is not None:
+            auxiliary = self.auxiliary_head(features, images)
+        return self.head(features, images), targets, auxiliary
 
     def predict(self, images: ImageList) -> Any:
         """Raw predictions of normalised, padded images: what is exported and compared."""
