@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 import uuid
 
 import cv2
@@ -13,7 +14,13 @@ import torch
 
 from yolov7.config import get_config
 from yolov7.d2 import DatasetCatalog
-from yolov7.data import build_test_loader, build_train_loader, loader, training_records
+from yolov7.data import (
+    SampleCost,
+    build_test_loader,
+    build_train_loader,
+    loader,
+    training_records,
+)
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError, DatasetError, ImageError
 
@@ -284,7 +291,34 @@ def test_training_without_a_data_set_names_the_key(cfg):
 def test_what_a_spawned_worker_gets_can_be_pickled(cfg):
     dataset = build_train_loader(cfg, seed=3).dataset
     key = SampleKey(iteration=0, epoch=0, position=0, index=2, size=(64, 96))
-    assert_equal_samples(pickle.loads(pickle.dumps(dataset))[key], dataset[key])
+    (sent, _), (kept, _) = pickle.loads(pickle.dumps(dataset))[key], dataset[key]
+    assert_equal_samples(sent, kept)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_cost_of_samples_tells_work_from_waiting(cfg, num_workers):
+    cfg.DATALOADER.NUM_WORKERS = num_workers
+    cfg.SOLVER.MAX_ITER = 2
+    waiting = build_train_loader(cfg, seed=0, mapper=wait)
+    working = build_train_loader(cfg, seed=0, mapper=work)
+    for batches in (waiting, working):
+        assert batches.cost == SampleCost()
+        assert sum(map(len, batches)) == batches.cost.samples == 8
+        assert batches.cost.seconds >= 8 * 0.02
+    assert waiting.cost.cpu_seconds < 0.2 * waiting.cost.seconds
+    assert working.cost.cpu_seconds >= 8 * 0.02
+
+
+def wait(record, rng, key):
+    time.sleep(0.02)
+    return {}
+
+
+def work(record, rng, key):
+    started = time.thread_time()
+    while time.thread_time() - started < 0.02:
+        pass
+    return {}
 
 
 def test_workers_use_one_thread(cfg):

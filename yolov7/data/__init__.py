@@ -10,7 +10,13 @@ from yolov7.data.catalog import (
 from yolov7.data.dataset import InferenceDataset, SharedRecords, TrainingDataset
 from yolov7.data.formats import Annotation, Record
 from yolov7.data.image_io import read_image, read_record_image
-from yolov7.data.loader import SampleLoader, build_test_loader, build_train_loader, training_records
+from yolov7.data.loader import (
+    SampleCost,
+    SampleLoader,
+    build_test_loader,
+    build_train_loader,
+    training_records,
+)
 from yolov7.data.samplers import (
     InferenceSampler,
     MultiScaleSchedule,
@@ -27,6 +33,7 @@ __all__ = [
     "InferenceSampler",
     "MultiScaleSchedule",
     "Record",
+    "SampleCost",
     "SampleKey",
     "SampleLoader",
     "SharedRecords",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -42,22 +44,51 @@ class SampleLoader(DataLoader):
     Args:
         dataset: a map-style data set of samples.
         options: the arguments of `torch.utils.data.DataLoader`.
+
+    Attributes:
+        cost: what making the samples has cost so far, wherever it was done.
     """
 
     def __init__(self, dataset: Dataset, **options: Any) -> None:
         super().__init__(
-            _ErrorsAsValues(dataset),
+            _TimedSamples(dataset),
             collate_fn=_keep_list,
             worker_init_fn=_limit_threads,
             **options,
         )
+        self.cost = SampleCost()
 
     def __iter__(self) -> Iterator[list[Sample]]:
-        for samples in super().__iter__():
-            for sample in samples:
+        for batch in super().__iter__():
+            samples = []
+            for sample, cost in batch:
                 if isinstance(sample, UserError):
                     raise sample
+                samples.append(sample)
+                self.cost += cost
             yield samples
+
+
+@dataclass(frozen=True)
+class SampleCost:
+    """What making samples has cost.
+
+    Attributes:
+        samples: how many they are.
+        seconds: by the clock, all samples together.
+        cpu_seconds: of a processor's work; the rest was waiting, mostly for the storage.
+    """
+
+    samples: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __add__(self, other: SampleCost) -> SampleCost:
+        return SampleCost(
+            self.samples + other.samples,
+            self.seconds + other.seconds,
+            self.cpu_seconds + other.cpu_seconds,
+        )
 
 
 def training_records(cfg: CfgNode) -> list[Record]:
@@ -242,8 +273,8 @@ def _choose(table: dict[str, Any], name: str, key: str) -> Any:
     return table[name]
 
 
-class _ErrorsAsValues(Dataset):
-    """A data set that returns a sample's `UserError` instead of raising it."""
+class _TimedSamples(Dataset):
+    """Samples with their cost. A sample's `UserError` is returned in its place, not raised."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -251,15 +282,18 @@ class _ErrorsAsValues(Dataset):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, key: Any) -> Sample | UserError:
+    def __getitem__(self, key: Any) -> tuple[Sample | UserError, SampleCost]:
+        started, cpu_started = time.perf_counter(), time.thread_time()
         try:
-            return self._dataset[key]
+            sample = self._dataset[key]
         except UserError as error:
-            return error
+            sample = error
+        seconds = time.perf_counter() - started
+        return sample, SampleCost(1, seconds, time.thread_time() - cpu_started)
 
 
-def _keep_list(samples: list[Sample]) -> list[Sample]:
-    return samples
+def _keep_list(batch: list[Any]) -> list[Any]:
+    return batch
 
 
 def _limit_threads(worker: int) -> None:

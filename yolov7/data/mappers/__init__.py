@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from yolov7.data.mappers.annotations import Annotations, concatenate
-from yolov7.data.mappers.build import build_test_mapper, build_train_mapper
+from yolov7.data.mappers.build import (
+    build_test_mapper,
+    build_train_mapper,
+    build_validation_mapper,
+)
 from yolov7.data.mappers.multi_image import MosaicMapper
 from yolov7.data.mappers.single_image import TestMapper, TrainMapper
 
@@ -14,5 +18,6 @@ __all__ = [
     "TrainMapper",
     "build_test_mapper",
     "build_train_mapper",
+    "build_validation_mapper",
     "concatenate",
 ]

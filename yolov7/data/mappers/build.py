@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from yolov7.d2 import CfgNode
+from yolov7.data.augmentation import PadToSize, ResizeToFit
 from yolov7.data.mappers.multi_image import MosaicMapper
 from yolov7.data.mappers.single_image import TestMapper, TrainMapper
 
@@ -30,3 +34,16 @@ def build_train_mapper(
 def build_test_mapper(cfg: CfgNode) -> TestMapper:
     """Mapper of samples for inference and evaluation."""
     return TestMapper(cfg)
+
+
+def build_validation_mapper(cfg: CfgNode) -> Callable[..., dict[str, Any]]:
+    """Mapper of samples with ground truth as in training, but without augmentation."""
+    mapper = TrainMapper(
+        augmentations=[ResizeToFit(), PadToSize(fill=float(cfg.MODEL.PADDED_VALUE))],
+        input_size=tuple(cfg.INPUT.INPUT_SIZE),
+        image_format=cfg.INPUT.FORMAT,
+        min_box_side=cfg.INPUT.MIN_BOX_SIDE,
+        with_masks=cfg.MODEL.MASK_ON,
+    )
+    # Nothing draws from it; without one the mapper would draw a seed from PyTorch's generator.
+    return partial(mapper, rng=np.random.default_rng(0))
