@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from yolov7.data.image_io import read_image, read_record_image
+from yolov7.data.image_io import read_image, read_image_size, read_record_image
 from yolov7.utils.errors import ImageError
 
 
@@ -158,3 +158,36 @@ def test_size_declared_before_the_exif_turn_is_explained(tmp_path, pixels):
     Image.fromarray(pixels).save(path, exif=exif)
     with pytest.raises(ImageError, match="EXIF"):
         read_record_image({"file_name": str(path), "height": 48, "width": 64})
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+def test_the_size_in_the_head_is_that_of_the_upright_image(tmp_path, pixels, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"turned #1 = é{suffix}", pixels, exif=exif)
+    expected = (64, 48) if orientation >= 5 else (48, 64)
+    assert read_image_size(path) == read_image(path).shape[:2] == expected
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jp2", ".ppm"])
+def test_the_size_of_other_kinds(tmp_path, pixels, suffix):
+    assert read_image_size(str(save(tmp_path / f"a{suffix}", pixels))) == (48, 64)
+
+
+def test_the_size_is_read_without_decoding(tmp_path, pixels, monkeypatch):
+    paths = [save(tmp_path / f"a{suffix}", pixels) for suffix in (".jpg", ".png", ".webp", ".tif")]
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(paths[0].read_bytes()[:-400])
+    monkeypatch.setattr("yolov7.data.image_io.read_image", None)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    assert {read_image_size(path) for path in (*paths, cut)} == {(48, 64)}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image", b"\xff\xd8\xff"])
+def test_no_size_without_an_image(tmp_path, content):
+    path = tmp_path / "a.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\.jpg"):
+        read_image_size(path)

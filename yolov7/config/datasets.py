@@ -7,8 +7,10 @@ from yolov7.d2 import CfgNode
 
 def add_dataset_config(cfg: CfgNode) -> None:
     """Add our keys under `DATASETS` and `DATALOADER`."""
-    # Own data sets without a line of Python, a list of
-    # {NAME: my_train, FORMAT: coco, ANNOTATIONS: a.json, IMAGES: folder}.
+    # Own data sets without a line of Python, a list of entries like
+    # {NAME: my_train, FORMAT: coco, ANNOTATIONS: a.json, IMAGES: folder},
+    # {NAME: my_train, FORMAT: voc, ROOT: VOC2007, SPLIT: trainval} or
+    # {NAME: my_train, FORMAT: yolo, DATA: data.yaml, SPLIT: train}; datasets/README.md has all keys.
     cfg.DATASETS.REGISTER = []
     # Class names in the order of the class indices; empty: taken from the annotations.
     cfg.DATASETS.CLASS_NAMES = []

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from yolov7.d2 import CfgNode, DatasetCatalog, Metadata, MetadataCatalog
@@ -17,7 +18,6 @@ from yolov7.data.formats import (
     Record,
     clean_for_training,
     get_format,
-    load_coco,
     validate_records,
 )
 from yolov7.data.formats.record import has_objects
@@ -25,6 +25,15 @@ from yolov7.utils.errors import ConfigError, DatasetError
 from yolov7.utils.names import suggest
 
 logger = logging.getLogger(__name__)
+
+# Attributes of the metadata that name files or folders, the most telling one first.
+_PLACES = {
+    "json_file": "annotation file",
+    "data_file": "data file",
+    "dirname": "folder",
+    "annotation_root": "annotation folder",
+    "image_root": "image folder",
+}
 
 
 def register_builtin_datasets(root: str | None = None) -> None:
@@ -39,28 +48,33 @@ def register_builtin_datasets(root: str | None = None) -> None:
     for dataset in BUILTIN_DATASETS.values():
         if dataset.name in DatasetCatalog.list():
             continue
-        annotations = os.path.join(root, dataset.annotations)
-        images = os.path.join(root, dataset.images)
+        dataset_format = get_format(dataset.format)
+        values = [
+            os.path.join(root, value) if isinstance(value, PurePath) else value
+            for value in dataset.values
+        ]
+        names, ids = list(dataset.class_names), dataset.category_ids
+        # Where classes have ids, the annotations say which id has which name.
+        options = {"class_names": names} if ids is None else {}
         DatasetCatalog.register(
             dataset.name,
-            functools.partial(load_coco, annotations, images, dataset_name=dataset.name),
+            functools.partial(dataset_format.load, *values, dataset_name=dataset.name, **options),
         )
-        ids = {i: index for index, i in enumerate(dataset.category_ids)}
         MetadataCatalog.get(dataset.name).set(
-            json_file=annotations,
-            image_root=images,
-            evaluator_type="coco",
-            thing_classes=list(dataset.class_names),
-            thing_dataset_id_to_contiguous_id=ids,
+            **dataset_format.metadata(*values) | dataset.metadata,
+            thing_classes=names,
+            thing_dataset_id_to_contiguous_id={
+                i: index for index, i in enumerate(ids or range(len(names)))
+            },
         )
 
 
 def register_from_config(cfg: CfgNode) -> None:
     """Register the data sets that `DATASETS.REGISTER` describes.
 
-    Each entry has NAME, FORMAT and the keys of its format (coco: ANNOTATIONS, IMAGES; paths are
-    relative to the working directory). `DATASETS.CLASS_NAMES` orders their classes. Calling it
-    again with the same entries changes nothing.
+    Each entry has NAME, FORMAT and the keys of its format (datasets/README.md); paths are relative
+    to the working directory. `DATASETS.CLASS_NAMES` orders their classes. Calling it again with the
+    same entries changes nothing.
 
     Raises:
         ConfigError: an entry lacks a key or has an unknown one, its format is unknown, or its
@@ -173,8 +187,12 @@ def _register_entry(entry: Mapping[str, Any], class_names: list[str] | None) -> 
         )
     name, dataset_format = entry["NAME"], get_format(entry["FORMAT"])
     values = _entry_values(entry, dataset_format)
+    try:
+        described = dataset_format.metadata(*values)
+    except ConfigError as error:
+        raise ConfigError(f"DATASETS.REGISTER '{name}': {error}") from error
     metadata = {
-        **dataset_format.metadata(*values),
+        **described,
         "registered_as": (dataset_format.name, *values, class_names),
     }
     if class_names is not None:
@@ -195,7 +213,8 @@ def _register_entry(entry: Mapping[str, Any], class_names: list[str] | None) -> 
 
 
 def _entry_values(entry: Mapping[str, Any], dataset_format: DatasetFormat) -> list[Any]:
-    known = ("NAME", "FORMAT", *dataset_format.keys)
+    keys = (*dataset_format.keys, *dataset_format.optional_keys)
+    known = ("NAME", "FORMAT", *keys)
     for key in entry:
         if key not in known:
             raise ConfigError(
@@ -207,7 +226,7 @@ def _entry_values(entry: Mapping[str, Any], dataset_format: DatasetFormat) -> li
             f"DATASETS.REGISTER '{entry['NAME']}': format {dataset_format.name} also needs "
             f"{', '.join(missing)}."
         )
-    return [entry[key] for key in dataset_format.keys]
+    return [entry.get(key) for key in keys]
 
 
 def _check_name(name: str) -> None:
@@ -224,7 +243,7 @@ def _load(name: str) -> list[Record]:
     metadata = MetadataCatalog.get(name)
     builtin: BuiltinDataset | None = BUILTIN_DATASETS.get(name)
     remedy = builtin.remedy if builtin else "Check the paths it is registered with."
-    for kind, key in (("annotation file", "json_file"), ("image folder", "image_root")):
+    for key, kind in _PLACES.items():
         path = metadata.get(key)
         if path and not os.path.exists(path):
             root = " Data sets are looked for under $DETECTRON2_DATASETS or datasets/."
@@ -255,7 +274,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _source(name: str) -> str:
-    return str(MetadataCatalog.get(name).get("json_file", "registered in Python"))
+    metadata = MetadataCatalog.get(name)
+    return next(
+        (str(metadata.get(key)) for key in _PLACES if metadata.get(key)), "registered in Python"
+    )
 
 
 def _check_same_classes(names: Sequence[str], class_names: Sequence[str]) -> None:

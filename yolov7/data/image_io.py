@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from yolov7.utils.errors import ImageError
 
 _FORMATS = ("BGR", "RGB")
+
+#: Suffixes, in lower case, by which a file in a folder is taken for an image.
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+_SIZE_IN_HEAD = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_ORIENTATION = 0x0112  # the EXIF tag
+_SIDEWAYS = (5, 6, 7, 8)  # its values that exchange width and height
 
 
 def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
@@ -85,3 +94,38 @@ def read_record_image(record: Mapping[str, Any], format: str = "BGR") -> np.ndar
             f"annotations declare {declared[1]}x{declared[0]}. {remedy}"
         )
     return image
+
+
+def read_image_size(file_name: str | Path) -> tuple[int, int]:
+    """Find out an image's size as `read_image` gives it, mostly from the head of the file alone.
+
+    The EXIF orientation counts: sides are exchanged when it turns the image by 90°. Kinds of files
+    other than JPEG, PNG, WebP, BMP and TIFF are decoded.
+
+    Args:
+        file_name: path of any kind of image that `read_image` reads.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        ImageError: the file is missing, empty or not an image. Whether the rest of it is whole is
+            not looked at.
+    """
+    try:
+        with Image.open(file_name) as image:
+            (width, height), kind = image.size, image.format
+            if kind == "TIFF":
+                turned = image.tag_v2.get(_ORIENTATION, 1) in _SIDEWAYS
+            else:
+                # Not `getexif`, which decodes a PNG and believes XMP; OpenCV does not.
+                exif = Image.Exif()
+                exif.load(image.info.get("exif"))
+                turned = exif.get(_ORIENTATION, 1) in _SIDEWAYS
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
+        kind = None
+    if kind not in _SIZE_IN_HEAD or (kind == "TIFF" and turned):
+        # Missing, damaged, unknown to Pillow, or a matter of its version: decoding has the say.
+        height, width = read_image(file_name).shape[:2]
+        return height, width
+    return (width, height) if turned else (height, width)

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from yolov7.d2 import BoxMode
 from yolov7.data.formats.categories import order_categories, publish_classes
+from yolov7.data.formats.file_names import inside
 from yolov7.data.formats.record import Annotation, Record, box_problem
 from yolov7.data.formats.registry import DatasetFormat, register_format
 from yolov7.utils.errors import DatasetError
@@ -37,7 +38,8 @@ def load_coco(
     ids, or of `class_names`. The metadata of `dataset_name` gets `thing_classes` and
     `thing_dataset_id_to_contiguous_id`, as detectron2's `load_coco_json` sets them, so that
     results can be mapped back. The file is parsed once. Polygons with fewer than three points are
-    dropped, and the object with them when none is left; a warning counts them.
+    dropped, and the object with them when none is left; a warning counts them. Beyond COCO, an
+    annotation may say `"difficult": 1`, as one that was converted from VOC does.
 
     Args:
         annotation_file: the json file.
@@ -148,28 +150,13 @@ def _image_records(
                 )
         name = _get(row, "file_name", "image", path)
         records[identity] = {
-            "file_name": _inside(image_root, name, f"{path}: image {identity}"),
+            "file_name": inside(image_root, name, f"{path}: image {identity}"),
             "height": height,
             "width": width,
             "image_id": identity,
             "annotations": [],
         }
     return records
-
-
-def _inside(root: str, name: Any, where: str) -> str:
-    """Join a file name to its root, refusing names that lead out of it."""
-    if not isinstance(name, str) or not name:
-        raise DatasetError(f"{where} has file_name {name!r}; expected a path relative to {root}.")
-    # Backslashes are separators on Windows only, but files travel between systems.
-    parts = name.replace("\\", "/").split("/")
-    has_drive = len(parts[0]) == 2 and parts[0][1] == ":"
-    if not parts[0] or ".." in parts or has_drive:
-        raise DatasetError(
-            f"{where} has file_name '{name}', which leads out of the image folder {root}. "
-            "File names must be relative to it, without '..'."
-        )
-    return os.path.join(root, name)
 
 
 def _add_annotations(
@@ -210,6 +197,8 @@ def _add_annotations(
             "category_id": contiguous_ids[category],
             "iscrowd": _crowd(row, where),
         }
+        if row.get("difficult"):
+            annotation["difficult"] = 1
         segmentation = row.get("segmentation")
         if segmentation:
             segmentation, bad = _segmentation(segmentation, record, where)

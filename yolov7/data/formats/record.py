@@ -30,6 +30,8 @@ class Annotation(TypedDict):
         iscrowd: 1 for a region of many objects, which is neither learned nor counted as missed.
         segmentation: polygons [[x, y, x, y, ...], ...] in pixels, or compressed COCO RLE
             {"size": [h, w], "counts": bytes}.
+        difficult: VOC's 0 or 1; 1 is an object that is hard to recognise: learned like any other,
+            and neither asked for nor punished by VOC evaluation.
         id: the annotation's id in its file.
     """
 
@@ -38,6 +40,7 @@ class Annotation(TypedDict):
     category_id: int
     iscrowd: int
     segmentation: NotRequired[list[list[float]] | dict[str, Any]]
+    difficult: NotRequired[int]
     id: NotRequired[int | str]
 
 

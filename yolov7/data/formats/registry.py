@@ -17,18 +17,20 @@ class DatasetFormat:
 
     Attributes:
         name: its name in `DATASETS.REGISTER`, lower case.
-        keys: the entry's keys besides NAME and FORMAT, all required.
-        load: called as `load(*values of keys, dataset_name=…, class_names=…)`; returns the
-            records and sets `thing_classes` and `thing_dataset_id_to_contiguous_id` of the data
-            set's metadata.
-        metadata: called as `metadata(*values of keys)`; the attributes to set at registration,
-            among them `evaluator_type`.
+        keys: the entry's keys besides NAME and FORMAT that are required.
+        load: called as `load(*values of keys, *values of optional_keys, dataset_name=…,
+            class_names=…)`; returns the records and sets `thing_classes` and
+            `thing_dataset_id_to_contiguous_id` of the data set's metadata.
+        metadata: called with the same values; the attributes to set at registration, among them
+            `evaluator_type`. Raises `ConfigError` when the values do not go together.
+        optional_keys: keys that an entry may leave out; their values are then None.
     """
 
     name: str
     keys: tuple[str, ...]
     load: Callable[..., list[Record]]
     metadata: Callable[..., dict[str, Any]]
+    optional_keys: tuple[str, ...] = ()
 
 
 _FORMATS: dict[str, DatasetFormat] = {}
