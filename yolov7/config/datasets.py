@@ -10,7 +10,7 @@ def add_dataset_config(cfg: CfgNode) -> None:
     # Own data sets without a line of Python, a list of entries like
     # {NAME: my_train, FORMAT: coco, ANNOTATIONS: a.json, IMAGES: folder},
     # {NAME: my_train, FORMAT: voc, ROOT: VOC2007, SPLIT: trainval} or
-    # {NAME: my_train, FORMAT: yolo, DATA: data.yaml, SPLIT: train}; datasets/README.md has all keys.
+    # {NAME: my_train, FORMAT: yolo, DATA: data.yaml, SPLIT: train} (datasets/README.md).
     cfg.DATASETS.REGISTER = []
     # Class names in the order of the class indices; empty: taken from the annotations.
     cfg.DATASETS.CLASS_NAMES = []
