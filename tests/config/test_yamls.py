@@ -46,10 +46,13 @@ def test_mean_and_std_follow_the_channel_order_of_the_family(path: Path) -> None
     assert (cfg.INPUT.FORMAT, cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD) == expected
 
 
-@pytest.mark.parametrize("name", ["yolox_nano", "yolox_s"])
+YOLOX_SIZES = ["nano", "tiny", "s", "m", "l", "x", "darknet53"]
+
+
+@pytest.mark.parametrize("name", YOLOX_SIZES)
 def test_the_coco_recipe_is_the_papers(name: str) -> None:
     """300 epochs of 1,849 iterations; warm-up 5, constant 15, without Mosaic 16 epochs."""
-    solver = load_config(CONFIGS / "coco" / f"{name}.yaml").SOLVER
+    solver = load_config(CONFIGS / "coco" / f"yolox_{name}.yaml").SOLVER
     epoch = -(-118287 // solver.IMS_PER_BATCH)
     assert epoch == 1849
     assert solver.MAX_ITER == 300 * epoch
@@ -57,3 +60,19 @@ def test_the_coco_recipe_is_the_papers(name: str) -> None:
     assert solver.FLAT_ITERS == 15 * epoch
     assert solver.LAST_PHASE_ITERS == 16 * epoch
     assert pytest.approx(solver.BASE_LR * 0.05) == solver.BASE_LR_END
+
+
+@pytest.mark.parametrize("name", YOLOX_SIZES)
+def test_the_coco_augmentation_is_the_papers(name: str) -> None:
+    """The small models train with smaller pictures, less shrinking and without MixUp."""
+    node = load_config(CONFIGS / "coco" / f"yolox_{name}.yaml").INPUT
+    is_small = name in ("nano", "tiny")
+    mosaic, sizes = node.MOSAIC_AND_MIXUP, node.MULTI_SCALE
+    assert node.INPUT_SIZE == ([416, 416] if is_small else [640, 640])
+    assert mosaic.PROBABILITY == (0.5 if name == "nano" else 1.0)
+    assert list(mosaic.SCALE) == ([0.5, 1.5] if is_small else [0.1, 2.0])
+    assert mosaic.ENABLE_MIXUP is not is_small
+    assert (mosaic.MIXUP_PROBABILITY, list(mosaic.MIXUP_SCALE)) == (1.0, [0.5, 1.5])
+    assert (mosaic.DEGREES, mosaic.TRANSLATE, mosaic.SHEAR) == (10.0, 0.1, 2.0)
+    assert (sizes.MIN_SIZE, sizes.MAX_SIZE) == ((320, 640) if is_small else (480, 800))
+    assert (sizes.STEP, sizes.PERIOD) == (32, 10)

@@ -33,8 +33,10 @@ def add_model_config(cfg: CfgNode) -> None:
     model.YOLO.WIDTH_MUL = 1.0
     model.YOLO.DEPTH_MUL = 1.0
 
-    # CSPDarknet, its neck and the decoupled head.
+    # CSPDarknet and Darknet, their necks and the decoupled head.
     model.DARKNET = CfgNode()
+    # Which Darknet: 53 or 21 layers, before DEPTH_MUL. (CSPDarknet has DEPTH_MUL only.)
+    model.DARKNET.DEPTH = 53
     # 3x3 convolutions as depthwise + pointwise (YOLOX-nano).
     model.DARKNET.DEPTH_WISE = False
     model.DARKNET.ACTIVATION = "silu"
@@ -43,6 +45,8 @@ def add_model_config(cfg: CfgNode) -> None:
     model.NECK.NAME = "CSPPAFPN"
     # The neck takes its inputs from the backbone by stride, so a backbone is swapped by one line.
     model.NECK.IN_STRIDES = [8, 16, 32]
+    # DarknetFPN only: spatial pyramid pooling in the coarsest level (YOLOv3-SPP).
+    model.NECK.SPP = False
 
     model.HEAD = CfgNode()
     model.HEAD.NAME = "DecoupledHead"

@@ -11,28 +11,31 @@ from yolov7.layers.norm import NormFactory, yolo_batch_norm
 
 
 class Bottleneck(nn.Module):
-    """1×1 then 3×3 convolution of equal width, optionally added to the input."""
+    """1×1 then 3×3 convolution, optionally added to the input."""
 
     def __init__(
         self,
         channels: int,
         *,
         shortcut: bool,
+        hidden_channels: int | None = None,
         spatial_conv: ConvFactory = ConvNormAct,
         norm: NormFactory = yolo_batch_norm,
         activation: ModuleFactory = nn.SiLU,
     ) -> None:
         """
         Args:
-            channels: width of input, middle and output.
+            channels: width of input and output.
             shortcut: whether the input is added to the output.
+            hidden_channels: width between the two convolutions; `channels` when None.
             spatial_conv: type of the 3×3 convolution.
             norm, activation: as `ConvNormAct`'s.
         """
         super().__init__()
         parts = {"norm": norm, "activation": activation}
-        self.conv1 = ConvNormAct(channels, channels, 1, **parts)
-        self.conv2 = spatial_conv(channels, channels, 3, **parts)
+        hidden = hidden_channels or channels
+        self.conv1 = ConvNormAct(channels, hidden, 1, **parts)
+        self.conv2 = spatial_conv(hidden, channels, 3, **parts)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:

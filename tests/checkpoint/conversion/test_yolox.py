@@ -94,9 +94,15 @@ def test_deterministic_numbers():
         ("nano", (96, 128), 1.0),
         ("nano", (96, 128), 1.35),
         pytest.param("nano", (224, 288), 1.0, marks=pytest.mark.slow),
+        ("tiny", (96, 128), 1.25),
+        pytest.param("tiny", (96, 128), 1.0, marks=pytest.mark.slow),
+        pytest.param("tiny", (224, 288), 1.25, marks=pytest.mark.slow),
         ("s", (96, 128), 1.2),
         pytest.param("s", (96, 128), 1.0, marks=pytest.mark.slow),
         pytest.param("s", (224, 288), 1.0, marks=pytest.mark.slow),
+        pytest.param("darknet53", (96, 128), 1.0, marks=pytest.mark.slow),
+        pytest.param("darknet53", (96, 128), 0.95, marks=pytest.mark.slow),
+        pytest.param("darknet53", (224, 288), 0.95, marks=pytest.mark.slow),
     ],
 )
 def test_outputs_are_the_authors(name, size, gain):
@@ -129,7 +135,7 @@ def test_outputs_are_the_authors(name, size, gain):
                 assert difference <= tolerance * np.abs(expected).max(), (prefix + what, dtype)
 
 
-@pytest.mark.parametrize("name", ["nano", "s"])
+@pytest.mark.parametrize("name", KEYS)
 def test_every_entry_is_used_once_and_in_our_order(name):
     model = build(name, device="meta")
     state = {key: torch.full(shape, i) for i, (key, shape) in enumerate(KEYS[name].items())}
@@ -153,6 +159,14 @@ def test_every_entry_is_used_once_and_in_our_order(name):
         ("backbone.C3_n3.conv1.conv.weight", "neck.bottom_up_blocks.0.deep.conv.weight"),
         ("backbone.lateral_conv0.conv.weight", "neck.reduce_convs.1.conv.weight"),
         ("head.reg_preds.2.bias", "head.box_predictors.2.bias"),
+        ("backbone.backbone.stem.0.conv.weight", "backbone.stem.conv.weight"),
+        ("backbone.backbone.stem.2.layer2.bn.bias", "backbone.dark1.1.conv2.norm.bias"),
+        ("backbone.backbone.dark5.9.bn.weight", "neck.blocks.2.4.norm.weight"),
+        ("backbone.backbone.dark3.8.layer1.bn.bias", "backbone.dark3.8.conv1.norm.bias"),
+        ("backbone.backbone.dark5.5.conv.weight", "neck.blocks.2.0.conv.weight"),
+        ("backbone.backbone.dark5.7.conv1.bn.bias", "neck.blocks.2.2.squeeze.norm.bias"),
+        ("backbone.out1_cbl.conv.weight", "neck.reduce_convs.1.conv.weight"),
+        ("backbone.out2.4.bn.weight", "neck.blocks.0.4.norm.weight"),
     ],
 )
 def test_names(theirs, ours):
@@ -172,6 +186,16 @@ def test_weights_of_another_size_say_what_they_are(nano):
     )
 
 
+def test_weights_of_the_other_backbone_say_what_they_are(nano):
+    state = {key: torch.zeros(shape) for key, shape in KEYS["darknet53"].items()}
+    with pytest.raises(WeightsError) as error:
+        convert_yolox(state, shapes_of(nano))
+    assert (
+        "The weights look like YOLOX-darknet53 (Darknet, stem of 32 channels, 8 block(s) in the "
+        "third stage) with 80 classes; the config describes YOLOX-nano (stem of 16"
+    ) in str(error.value)
+
+
 def test_weights_of_another_number_of_classes(authors_nano):
     model = build("nano", "MODEL.YOLO.CLASSES", "3", device="meta")
     with pytest.raises(WeightsError, match=r"head\.cls_preds\.0\.weight.*80 classes; .* 3 classes"):
@@ -184,8 +208,8 @@ def test_missing_and_left_over_entries_are_named(nano, authors_nano):
     }
     with pytest.raises(WeightsError, match=r"no entry for neck\.top_down_blocks\.1\.deep\.norm\.b"):
         convert_yolox(lacking, shapes_of(nano))
-    more = {**authors_nano, "backbone.out1_cbl.conv.weight": torch.zeros(1)}
-    with pytest.raises(WeightsError, match=r"model has no entry for backbone\.out1_cbl\.conv\.we"):
+    more = {**authors_nano, "backbone.C3_p5.conv1.conv.weight": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=r"model has no entry for backbone\.C3_p5\.conv1\.conv"):
         convert_yolox(more, shapes_of(nano))
 
 

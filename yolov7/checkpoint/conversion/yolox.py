@@ -1,4 +1,4 @@
-"""Weights of the authors' YOLOX (github.com/Megvii-BaseDetection/YOLOX), nano to x."""
+"""Weights of the authors' YOLOX (github.com/Megvii-BaseDetection/YOLOX), all seven models."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ _RULES = [
         (r"^backbone\.bu_conv1\.", r"neck.downsample_convs.1."),
         (r"^backbone\.C3_n3\.", r"neck.bottom_up_blocks.0."),
         (r"^backbone\.C3_n4\.", r"neck.bottom_up_blocks.1."),
+        # YOLOX-darknet53: what leads from the last residual block into the pyramid belongs to the
+        # pyramid here.
+        (r"^backbone\.backbone\.dark5\.7\.conv1\.", r"neck.blocks.2.2.squeeze."),
+        (r"^backbone\.backbone\.dark5\.7\.conv2\.", r"neck.blocks.2.2.mix."),
+        *(
+            (rf"^backbone\.backbone\.dark5\.{5 + layer}\.", rf"neck.blocks.2.{layer}.")
+            for layer in (0, 1, 3, 4)
+        ),
+        (r"^backbone\.out1_cbl\.", r"neck.reduce_convs.1."),
+        (r"^backbone\.out2_cbl\.", r"neck.reduce_convs.0."),
+        (r"^backbone\.out1\.", r"neck.blocks.1."),
+        (r"^backbone\.out2\.", r"neck.blocks.0."),
+        (r"^backbone\.backbone\.stem\.0\.", r"backbone.stem."),
+        (r"^backbone\.backbone\.stem\.1\.", r"backbone.dark1.0."),
+        (r"^backbone\.backbone\.stem\.2\.", r"backbone.dark1.1."),
         (r"^backbone\.backbone\.", r"backbone."),
         (r"^head\.cls_convs\.", r"head.class_convs."),
         (r"^head\.reg_convs\.", r"head.box_convs."),
@@ -41,15 +56,19 @@ _RULES = [
         (r"^(backbone\.dark\d\.\d|neck\.\w+_blocks\.\d)\.conv2\.", r"\1.shallow."),
         (r"^(backbone\.dark\d\.\d|neck\.\w+_blocks\.\d)\.conv3\.", r"\1.mix."),
         (r"\.m\.(\d+)\.", r".blocks.\1."),
+        # Residual blocks of Darknet; after the CSP blocks, whose conv1 means something else.
+        (r"\.layer([12])\.", r".conv\1."),
         (r"\.dconv\.", r".depthwise."),
         (r"\.pconv\.", r".pointwise."),
         (r"\.bn\.", r".norm."),
     ]
 ]
 
-_STEM = "backbone.stem.conv.conv.weight"
 _CLASSES = "head.class_predictors.0.weight"
-_FIRST_BLOCKS = re.compile(r"^backbone\.dark2\.1\.blocks\.(\d+)\.")
+_CSP_STEM = "backbone.stem.conv.conv.weight"
+_CSP_BLOCKS = re.compile(r"^backbone\.dark2\.1\.blocks\.(\d+)\.")
+_DARKNET_STEM = "backbone.stem.conv.weight"
+_DARKNET_BLOCKS = re.compile(r"^backbone\.dark3\.(\d+)\.conv1\.")
 _SIZES = {
     (16, 1, True): "nano",
     (24, 1, False): "tiny",
@@ -97,17 +116,36 @@ def yolox_name(name: str) -> str:
 
 def describe_yolox(shapes: Shapes) -> str:
     """Say which YOLOX entries of our names belong to: size and number of classes."""
-    if _STEM not in shapes or _CLASSES not in shapes:
-        return f"no YOLOX with CSPDarknet (it starts with {next(iter(shapes), 'nothing')})"
-    width, classes = shapes[_STEM][0], shapes[_CLASSES][0]
-    depth = len({match[1] for match in map(_FIRST_BLOCKS.match, shapes) if match})
+    if _CLASSES in shapes and _CSP_STEM in shapes:
+        kind = _describe_csp(shapes)
+    elif _CLASSES in shapes and _DARKNET_STEM in shapes:
+        kind = _describe_darknet(shapes)
+    else:
+        return (
+            f"no YOLOX with CSPDarknet or Darknet (it starts with {next(iter(shapes), 'nothing')})"
+        )
+    return f"{kind} with {shapes[_CLASSES][0]} classes"
+
+
+def _describe_csp(shapes: Shapes) -> str:
+    width, depth = shapes[_CSP_STEM][0], _count_blocks(_CSP_BLOCKS, shapes)
     depthwise = any(".depthwise." in name for name in shapes)
     size = _SIZES.get((width, depth, depthwise))
     kind = f"YOLOX-{size}" if size else "a YOLOX of no published size"
     return (
         f"{kind} (stem of {width} channels, {depth} block(s) in the first stage"
-        f"{', depthwise' if depthwise else ''}) with {classes} classes"
+        f"{', depthwise' if depthwise else ''})"
     )
+
+
+def _describe_darknet(shapes: Shapes) -> str:
+    width, depth = shapes[_DARKNET_STEM][0], _count_blocks(_DARKNET_BLOCKS, shapes)
+    kind = "YOLOX-darknet53" if (width, depth) == (32, 8) else "a YOLOX of no published size"
+    return f"{kind} (Darknet, stem of {width} channels, {depth} block(s) in the third stage)"
+
+
+def _count_blocks(pattern: re.Pattern[str], shapes: Shapes) -> int:
+    return len({match[1] for match in map(pattern.match, shapes) if match})
 
 
 def _numpy_number_types() -> list[Any]:

@@ -19,8 +19,8 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
+from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
 from yolov7.modeling.scaling import scaled_depth, scaled_width
-from yolov7.utils.errors import ConfigError
 
 STAGE_STRIDES = {"dark2": 4, "dark3": 8, "dark4": 16, "dark5": 32}
 
@@ -60,17 +60,11 @@ class CSPDarknet(Backbone):
             ConfigError: `out_features` has a name that is no stage.
         """
         super().__init__()
-        unknown = [name for name in out_features if name not in STAGE_STRIDES]
-        if unknown or not out_features:
-            raise ConfigError(
-                f"CSPDarknet has the feature maps {', '.join(STAGE_STRIDES)}; "
-                f"asked for: {', '.join(unknown) or 'none'}"
-            )
         conv = DepthwiseSeparableConv if depthwise else ConvNormAct
         parts = {"norm": norm, "activation": activation}
         self.stem = FocusStem(in_channels, stem_channels, **parts)
 
-        self._out_features = [name for name in STAGE_STRIDES if name in out_features]
+        self._out_features = choose_stages(out_features, STAGE_STRIDES, backbone="CSPDarknet")
         self._out_feature_strides = {name: STAGE_STRIDES[name] for name in self._out_features}
         self._out_feature_channels = {}
         channels, self._stage_names = stem_channels, []
@@ -98,18 +92,13 @@ class CSPDarknet(Backbone):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
         """Width and depth from `MODEL.YOLO`, kinds of layers from `MODEL.DARKNET`."""
-        strides = list(cfg.MODEL.NECK.IN_STRIDES)
-        unknown = [stride for stride in strides if stride not in STAGE_STRIDES.values()]
-        if unknown:
-            raise ConfigError(
-                f"MODEL.NECK.IN_STRIDES: CSPDarknet has maps of stride "
-                f"{', '.join(map(str, STAGE_STRIDES.values()))}, not {unknown[0]}"
-            )
         return {
             "in_channels": input_shape.channels,
             "stem_channels": scaled_width(cfg, 64),
             "num_blocks": max(scaled_depth(cfg, 3), 1),
-            "out_features": [name for name, s in STAGE_STRIDES.items() if s in strides],
+            "out_features": stages_of_strides(
+                cfg.MODEL.NECK.IN_STRIDES, STAGE_STRIDES, backbone="CSPDarknet"
+            ),
             "depthwise": cfg.MODEL.DARKNET.DEPTH_WISE,
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
