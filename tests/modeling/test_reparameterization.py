@@ -100,6 +100,13 @@ def test_a_copy_that_differs_is_refused(factor):
         reparameterize(nn.Sequential(Shrunk(factor)), probe=probe)
 
 
+def test_a_foreign_model_without_a_probe_is_copied_as_it_is():
+    model = nn.Sequential(ConvNormAct(3, 4, 3), Shrunk(3.0)).train()
+    copied = reparameterize(model)
+    assert copied is not model and model.training and not copied.training
+    assert [type(part) for part in copied.modules()] == [type(part) for part in model.modules()]
+
+
 def test_copy_on_the_meta_device():
     with torch.device("meta"):
         smaller = reparameterized_copy(nn.Sequential(ConvNormAct(3, 4, 3)))
