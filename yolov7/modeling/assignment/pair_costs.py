@@ -1,4 +1,4 @@
-"""Costs of giving cells to objects, as SimOTA defines them."""
+"""Costs of giving cells to objects, as SimOTA and YOLOv7's OTA define them."""
 
 from __future__ import annotations
 
@@ -143,6 +143,20 @@ class PairCosts:
                 )
             ]
         )
+
+    def num_cells(self, targets: Targets, *, top_k: int, max_pairs: int) -> Tensor:
+        """How many cells each object takes: ``max(1, ⌊sum of its top_k best IoUs⌋)``.
+
+        Args:
+            targets: M objects.
+            top_k: how many IoUs are summed.
+            max_pairs: bound on the pairs in memory at once.
+
+        Returns:
+            ``(M,)`` int64 in ``[1, top_k]``.
+        """
+        sums = self.best_iou_sums(targets, best=top_k, max_pairs=max_pairs)
+        return sums.floor().clamp(1, top_k).long()
 
 
 def _no_class_cost(class_logits: Tensor, objectness_scores: Tensor) -> Tensor:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from yolov7.d2 import CfgNode, configurable
 from yolov7.modeling.assignment.assignment import Assignment
-from yolov7.modeling.assignment.candidates import Candidates
 from yolov7.modeling.assignment.center_window import center_windows, in_window
+from yolov7.modeling.assignment.dynamic_k import (
+    CheapestObjects,
+    collect_candidates,
+    cost_rows,
+    default_max_pairs,
+    owned_pairs,
+    settle,
+    take_cheapest,
+)
 from yolov7.modeling.assignment.pair_costs import PairCosts
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import at_least_float32
-from yolov7.utils.errors import DatasetError
 
 OUTSIDE_WINDOW_COST = 1e6
 """Added to the cost of a candidate that lies outside the object's own window."""
-
-PAIRS_IN_CACHE = 2**17
-"""(object, candidate) pairs at once on a CPU: more leave the caches and take longer."""
-
-PAIRS_ON_DEVICE = 2**22
-"""(object, candidate) pairs at once on other devices, 16 MiB a float32 table."""
 
 
 @ASSIGNER_REGISTRY.register()
@@ -121,35 +121,19 @@ class SimOTA:
     def _assign(
         self, predictions: DensePredictions, pred_boxes: Tensor, targets: Targets
     ) -> Assignment:
-        on_cpu = pred_boxes.device.type == "cpu"
-        max_pairs = self.max_pairs or (PAIRS_IN_CACHE if on_cpu else PAIRS_ON_DEVICE)
-        images, count = predictions.num_images, predictions.num_predictions
+        max_pairs = self.max_pairs or default_max_pairs(pred_boxes.device)
+        count = predictions.num_predictions
         boxes = targets.boxes.to(pred_boxes.dtype)
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
         prediction_index, inside = center_windows(centers, predictions, radius=self.center_radius)
         place = targets.image_index[:, None] * count + prediction_index
-        # Places outside every window all mark one slot behind the last.
-        is_candidate = inside.new_zeros(images * count + 1)
-        is_candidate[torch.where(inside, place, images * count)] = True
-        is_candidate = is_candidate[:-1].view(images, count)
         is_short = inside.sum(dim=1) < self.top_k
-
         # The first of two waits for the device: the sizes of all that follows.
-        counts = is_candidate.sum(dim=1)
-        labels = targets.labels
-        total, most, num_short, lowest, highest = torch.stack(
-            [counts.sum(), counts.max(), is_short.sum(), labels.min(), labels.max()]
-        ).tolist()
-        if lowest < 0 or highest >= predictions.num_classes:
-            raise DatasetError(
-                f"the objects' classes reach from {lowest} to {highest}, but the model has "
-                f"{predictions.num_classes} classes, counted from 0. Make MODEL.YOLO.CLASSES "
-                "agree with the data set, or correct its annotations"
-            )
-        if total == 0:
+        candidates, (num_short,) = collect_candidates(
+            place, inside, predictions, targets.labels, is_short.sum()
+        )
+        if len(candidates) == 0:
             return Assignment.empty(pred_boxes.device, pred_boxes.dtype)
-
-        candidates = Candidates.pack(is_candidate, counts, total=total, most=most)
         costs = PairCosts.make(
             predictions,
             pred_boxes,
@@ -159,29 +143,23 @@ class SimOTA:
             iou_weight=self.iou_cost,
             max_elements=max_pairs,
         )
-        sums = costs.best_iou_sums(targets, best=self.top_k, max_pairs=max_pairs)
-        num_cells = sums.floor().clamp(1, self.top_k).long()
+        num_cells = costs.num_cells(targets, top_k=self.top_k, max_pairs=max_pairs)
 
         objects = torch.arange(len(targets), device=place.device)
         position = candidates.position[place]
         cost = costs.cost(objects[:, None], position).masked_fill(~inside, torch.inf)
-        taken = _cheapest(cost, position, num_cells, self.top_k)
+        taken = take_cheapest(cost, position, num_cells, self.top_k)
         if num_short > 0:
             short = torch.argsort(is_short, descending=True, stable=True)[:num_short]
             taken[short] = self._cheapest_of_image(
                 short, centers, num_cells, predictions, targets, costs, max_pairs
             )
-        owner = _settle(taken, position, cost, total)
-
+        # The cheapest object is looked for in the windows only: every candidate lies in the window
+        # of an object, which is cheaper than those in whose windows it does not lie.
+        cheapest = CheapestObjects(len(candidates), like=cost)
+        cheapest.update(objects, position, cost)
         # The second wait: how many pairs there are.
-        chosen = torch.nonzero(owner >= 0).squeeze(1)
-        place, owner = candidates.place[chosen], owner[chosen]
-        return Assignment(
-            image_index=place // count,
-            prediction_index=place % count,
-            target_index=owner,
-            matched_iou=costs.iou(owner, chosen),
-        )
+        return owned_pairs(settle(taken, cheapest), costs, count)
 
     def _cheapest_of_image(
         self,
@@ -194,64 +172,10 @@ class SimOTA:
         max_pairs: int,
     ) -> Tensor:
         """Step 3 for ``objects`` ``(R,)`` over all candidates of their images, ``(R, top_k)``."""
-        width = max(costs.candidates.most, self.top_k)
         taken = []
-        for rows in objects.split(max(1, max_pairs // width)):
-            positions, valid = costs.candidates.of_images(targets.image_index[rows], width)
+        for rows, positions, cost in cost_rows(objects, targets, costs, max_pairs=max_pairs):
             index = costs.candidates.place[positions] % predictions.num_predictions
             inside = in_window(centers[rows, None], predictions, index, radius=self.center_radius)
-            cost = costs.cost(rows[:, None], positions) + OUTSIDE_WINDOW_COST * ~inside
-            cost = cost.masked_fill(~valid, torch.inf)
-            taken.append(_cheapest(cost, positions, num_cells[rows], self.top_k))
+            cost = cost + OUTSIDE_WINDOW_COST * ~inside
+            taken.append(take_cheapest(cost, positions, num_cells[rows], self.top_k))
         return torch.cat(taken)
-
-
-def _cheapest(cost: Tensor, position: Tensor, num_cells: Tensor, top_k: int) -> Tensor:
-    """The ``num_cells`` ``(R,)`` cheapest candidates of every row.
-
-    Args:
-        cost: ``(R, S)``, infinite where there is no candidate.
-        position: ``(R, S)``, ascending along finite costs, so that ties go to the earlier one.
-        num_cells: ``(R,)``, at most ``top_k``.
-        top_k: columns of the result.
-
-    Returns:
-        ``(R, top_k)`` positions, −1 where a row takes fewer.
-    """
-    cost, order = cost.sort(dim=1, stable=True)
-    cost, order = cost[:, :top_k], order[:, :top_k]
-    rank = torch.arange(order.shape[1], device=cost.device)
-    is_taken = (rank < num_cells[:, None]) & cost.isfinite()
-    taken = torch.where(is_taken, position.gather(1, order), -1)
-    return functional.pad(taken, (0, top_k - taken.shape[1]), value=-1)
-
-
-def _settle(taken: Tensor, position: Tensor, cost: Tensor, total: int) -> Tensor:
-    """Give every candidate that was taken to one object (step 4).
-
-    Args:
-        taken: ``(M, top_k)`` candidates that the objects take, −1 for none.
-        position: ``(M, S)`` candidates in the objects' windows.
-        cost: ``(M, S)`` their costs, infinite outside the window.
-        total: number of candidates.
-
-    Returns:
-        ``(total,)`` the object that owns each candidate, −1 for none.
-    """
-    none = taken.shape[0]
-    objects = torch.arange(none, device=taken.device)[:, None]
-
-    # What is no candidate writes to one slot behind the last.
-    slot = torch.where(taken >= 0, taken, total).flatten()
-    takers = slot.new_zeros(total + 1).scatter_add_(0, slot, torch.ones_like(slot))
-    taker = slot.new_full((total + 1,), -1)
-    taker.scatter_reduce_(0, slot, objects.expand_as(taken).flatten(), "amax")
-
-    # The cheapest object is looked for in the windows only: every candidate lies in the window of
-    # an object, which is cheaper than those in whose windows it does not lie.
-    slot = torch.where(cost.isfinite(), position, total).flatten()
-    cost = cost.flatten()
-    lowest = cost.new_full((total + 1,), torch.inf).scatter_reduce_(0, slot, cost, "amin")
-    contender = torch.where(cost == lowest[slot], objects.expand_as(position).flatten(), none)
-    cheapest = slot.new_full((total + 1,), none).scatter_reduce_(0, slot, contender, "amin")
-    return torch.where(takers > 1, cheapest, taker)[:total]
