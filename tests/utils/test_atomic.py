@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yolov7.utils.atomic import atomic_write, atomic_write_json
+from yolov7.utils.atomic import atomic_path, atomic_write, atomic_write_json
 from yolov7.utils.errors import UserError
 
 
@@ -53,3 +53,17 @@ def test_json_round_trip(tmp_path: Path) -> None:
 def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mode"), atomic_write(tmp_path / "a", "a"):
         pass
+
+
+def test_a_writer_by_name_gets_a_name_of_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_text("old")
+    with atomic_path(path, suffix=".mp4") as temporary:
+        assert temporary.suffix == ".mp4" and temporary.parent == tmp_path
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
