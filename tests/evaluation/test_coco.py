@@ -464,11 +464,11 @@ def test_ranks_are_gathered(register, outputs_of, monkeypatch):
     ranks = [COCOEvaluator(name), COCOEvaluator(name)]
     for place, (sample, output) in enumerate(pairs):
         ranks[place % 2].process([sample], [output])
-    shares = [rank._predictions for rank in ranks]
-    monkeypatch.setattr("yolov7.evaluation.coco.gather", lambda mine, dst: shares)
+    shares = [rank._collector._images for rank in ranks]
+    monkeypatch.setattr("yolov7.evaluation.collector.gather", lambda mine, dst: shares)
     assert str(ranks[0].evaluate()) == str(alone)
-    monkeypatch.setattr("yolov7.evaluation.coco.gather", lambda mine, dst: [])
-    monkeypatch.setattr("yolov7.evaluation.coco.is_main_process", lambda: False)
+    monkeypatch.setattr("yolov7.evaluation.collector.gather", lambda mine, dst: [])
+    monkeypatch.setattr("yolov7.evaluation.collector.is_main_process", lambda: False)
     assert ranks[1].evaluate() == {}
     monkeypatch.undo()
     assert evaluate(name, pairs[:1], distributed=False) == evaluate(name, pairs[:1])

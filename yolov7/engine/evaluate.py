@@ -14,7 +14,7 @@ from yolov7.checkpoint import Checkpointer, load_weights
 from yolov7.d2 import CfgNode, get_world_size
 from yolov7.data import build_test_loader
 from yolov7.evaluation import (
-    COCOEvaluator,
+    build_evaluator,
     copypaste_lines,
     flatten_results,
     inference_on_dataset,
@@ -42,10 +42,11 @@ def run_evaluation(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
     several = len(cfg.DATASETS.TEST) > 1
     flat: dict[str, float] = {}
     for name in cfg.DATASETS.TEST:
-        evaluator = COCOEvaluator(
+        evaluator = build_evaluator(
             name,
             output_dir=folder / name if several else folder,
             tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
+            voc_metric=cfg.TEST.VOC_METRIC,
         )
         results = inference_on_dataset(model, build_test_loader(cfg, name), evaluator)
         for line in copypaste_lines(results):
@@ -81,15 +82,20 @@ def evaluate_weights(cfg: CfgNode, *, resume: bool = False) -> dict[str, float]:
 
 
 def inference_copy(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """Make the model that is evaluated: reparameterised, and on all ranks that of rank 0.
+    """Make the model that is evaluated: that of rank 0, reparameterised."""
+    return reparameterize(common_copy(model)).to(memory_format=memory_format(cfg))
+
+
+def common_copy(model: nn.Module) -> nn.Module:
+    """Copy a model in eval mode, on all ranks that of rank 0.
 
     Batch norm has other statistics on each rank; those of rank 0, which are saved, count.
     """
+    model = copy.deepcopy(model).eval()
     if get_world_size() > 1:
-        model = copy.deepcopy(model)
         for entry in model.state_dict().values():
             dist.broadcast(entry, src=0)
-    return reparameterize(model).to(memory_format=memory_format(cfg))
+    return model
 
 
 def memory_format(cfg: CfgNode) -> torch.memory_format:

@@ -1,4 +1,4 @@
-"""Comparing predictions with ground truth: COCO's numbers, and the loop that gathers them."""
+"""Comparing predictions with ground truth: COCO's and VOC's numbers, and how they come about."""
 
 from yolov7.evaluation.backends import (
     Backend,
@@ -7,8 +7,20 @@ from yolov7.evaluation.backends import (
     PycocotoolsBackend,
     choose_backend,
 )
+from yolov7.evaluation.build import Evaluator, build_evaluator
 from yolov7.evaluation.coco import COCOEvaluator
+from yolov7.evaluation.confusion import confusion_matrix
+from yolov7.evaluation.curves import BestF1, ScoreCurves, score_curves
+from yolov7.evaluation.dataset import (
+    EvaluatedDataset,
+    load_evaluated_dataset,
+    load_records_for_evaluation,
+)
+from yolov7.evaluation.detections import Detections, ImageDetections
+from yolov7.evaluation.diagnostics import ConfusionThresholds, Diagnosis, diagnose
+from yolov7.evaluation.ground_truth import GroundTruth
 from yolov7.evaluation.inference import inference_on_dataset
+from yolov7.evaluation.matching import Matches, match_as_coco, match_as_voc
 from yolov7.evaluation.report import (
     class_table,
     coco_lines,
@@ -18,20 +30,43 @@ from yolov7.evaluation.report import (
     summarize,
     warn_if_threshold_changes_ap,
 )
+from yolov7.evaluation.results_file import read_results, write_results
+from yolov7.evaluation.voc import VOCEvaluator
 
 __all__ = [
     "Backend",
+    "BestF1",
     "COCOEvaluator",
+    "ConfusionThresholds",
+    "Detections",
+    "Diagnosis",
+    "EvaluatedDataset",
+    "Evaluator",
+    "GroundTruth",
     "HotcocoBackend",
+    "ImageDetections",
+    "Matches",
     "PrecisionRecall",
     "PycocotoolsBackend",
+    "ScoreCurves",
+    "VOCEvaluator",
+    "build_evaluator",
     "choose_backend",
     "class_table",
     "coco_lines",
+    "confusion_matrix",
     "copypaste_lines",
+    "diagnose",
     "flatten_results",
     "inference_on_dataset",
+    "load_evaluated_dataset",
+    "load_records_for_evaluation",
+    "match_as_coco",
+    "match_as_voc",
     "named_metrics",
+    "read_results",
+    "score_curves",
     "summarize",
     "warn_if_threshold_changes_ap",
+    "write_results",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -10,13 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yolov7.d2 import DatasetEvaluator, gather, is_main_process, synchronize
+from yolov7.d2 import DatasetEvaluator
 from yolov7.evaluation.backends import Backend, PrecisionRecall, choose_backend
+from yolov7.evaluation.collector import (
+    PredictionCollector,
+    check_predictions,
+    join_predictions,
+    save_predictions,
+)
 from yolov7.evaluation.dataset import EvaluatedDataset, load_evaluated_dataset
-from yolov7.evaluation.detections import Detections, ImageDetections
+from yolov7.evaluation.detections import ImageDetections
+from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds, diagnose
+from yolov7.evaluation.matching import match_as_coco
 from yolov7.evaluation.report import class_metrics, class_table, coco_lines, named_metrics
-from yolov7.utils.atomic import atomic_write
-from yolov7.utils.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ class COCOEvaluator(DatasetEvaluator):
         output_dir: str | Path | None = None,
         tasks: Sequence[str] = ("bbox",),
         max_detections: int = 100,
+        confusion_thresholds: ConfusionThresholds = DEFAULT_THRESHOLDS,
         distributed: bool = True,
         backend: Backend | None = None,
     ):
@@ -45,10 +51,12 @@ class COCOEvaluator(DatasetEvaluator):
 
         Args:
             dataset_name: a registered data set.
-            output_dir: folder for `coco_instances_results.json`; None writes nothing.
+            output_dir: folder for the detections, and for the curves and the confusion matrix of
+                boxes; None writes nothing.
             tasks: `"bbox"` for boxes, `"segm"` for masks.
             max_detections: the highest number of detections that count per image and category;
                 COCO's 100 unless a data set is crowded. Recall is also given for 1 and 10.
+            confusion_thresholds: what counts in the confusion matrix.
             distributed: collect the predictions of all ranks; False evaluates this rank's alone.
             backend: the matching engine; by default the fastest one installed.
 
@@ -65,31 +73,31 @@ class COCOEvaluator(DatasetEvaluator):
         self._tasks = tuple(tasks)
         # pycocotools sorts the limits, so that the asked one must stay the largest.
         self._limits = (1, min(10, max_detections), max_detections)
-        self._distributed = distributed
+        self._confusion_thresholds = confusion_thresholds
         self._backend = backend
+        self._collector = PredictionCollector(
+            with_masks="segm" in self._tasks, distributed=distributed
+        )
         self._dataset: EvaluatedDataset | None = None
-        self._predictions: list[ImageDetections] = []
+
+    @property
+    def dataset(self) -> EvaluatedDataset:
+        """The data set, which is read at the first use."""
+        if self._dataset is None:
+            self._dataset = load_evaluated_dataset(self._name, with_masks="segm" in self._tasks)
+        return self._dataset
 
     def reset(self) -> None:
         """Forget all predictions."""
-        self._predictions = []
+        self._collector.reset()
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Remember the detections of a batch.
+        """Remember the detections of a batch, see `PredictionCollector.process`."""
+        self._collector.process(inputs, outputs)
 
-        Args:
-            inputs: samples with `image_id`.
-            outputs: one `{"instances": Instances}` a sample, with `pred_boxes` (xyxy pixels of the
-                original image), `scores`, `pred_classes`, and full-image `pred_masks` for `"segm"`.
-        """
-        if len(inputs) != len(outputs):
-            raise ValueError(f"{len(inputs)} samples went in, {len(outputs)} results came out")
-        for sample, output in zip(inputs, outputs, strict=True):
-            self._predictions.append(
-                ImageDetections.from_instances(
-                    sample["image_id"], output["instances"], with_masks="segm" in self._tasks
-                )
-            )
+    def add(self, images: Sequence[ImageDetections]) -> None:
+        """Remember detections that are not fresh from a model."""
+        self._collector.add(images)
 
     def evaluate(self, img_ids: Sequence[Any] | None = None) -> dict[str, dict[str, float]]:
         """Compute the numbers; with several ranks all must call it.
@@ -107,35 +115,23 @@ class COCOEvaluator(DatasetEvaluator):
             DatasetError: the annotations cannot be used, an image was evaluated twice or is not in
                 the data set, or the model predicts a class that the data set does not have.
         """
-        predictions = self._predictions
-        if self._distributed:
-            synchronize()
-            predictions = [image for share in gather(predictions, dst=0) for image in share]
-            if not is_main_process():
-                return {}
+        predictions = self._collector.gather()
+        if predictions is None:
+            return {}
         if not predictions:
             logger.warning(f"{self._name}: no image was processed, there is nothing to evaluate.")
             return {}
 
         start = time.perf_counter()
-        if self._dataset is None:
-            self._dataset = load_evaluated_dataset(self._name, with_masks="segm" in self._tasks)
-        dataset = self._dataset
-        predictions = _in_order(predictions, dataset)
+        dataset = self.dataset
+        predictions = check_predictions(predictions, dataset)
         if self._output_dir is not None:
-            _write(predictions, dataset, self._output_dir / "coco_instances_results.json")
+            save_predictions(predictions, dataset, self._output_dir)
         if img_ids is not None:
             wanted = set(img_ids)
             dataset = replace(dataset, ground_truth=dataset.ground_truth.of_images(wanted))
             predictions = [image for image in predictions if image.image_id in wanted]
-
-        place = dataset.ground_truth.place_of_image
-        detections = Detections.concatenate(
-            predictions,
-            image_index=[place[image.image_id] for image in predictions],
-            category_index_of_class=dataset.category_index_of_class,
-        )
-        _report_absent(dataset, num_processed=len(predictions), num_detections=len(detections))
+        detections = join_predictions(predictions, dataset)
         backend = self._backend or choose_backend()
         results = {}
         for task in self._tasks:
@@ -143,65 +139,18 @@ class COCOEvaluator(DatasetEvaluator):
                 dataset.ground_truth, detections, iou_type=task, max_detections=self._limits
             )
             results[task] = _derive(task, curves, dataset)
+            if task == "bbox" and self._output_dir is not None:
+                by_category = class_metrics(curves)
+                diagnosis = diagnose(match_as_coco, detections, dataset, self._confusion_thresholds)
+                diagnosis.write(
+                    self._output_dir,
+                    ap50=[by_category[k]["AP50"] for k in dataset.category_index_of_class],
+                )
         logger.info(
-            f"Evaluated {len(detections)} detections on {len(place)} images with {backend.name} "
-            f"in {time.perf_counter() - start:.2f} s."
+            f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "
+            f"images with {backend.name} in {time.perf_counter() - start:.2f} s."
         )
         return results
-
-
-def _in_order(
-    predictions: list[ImageDetections], dataset: EvaluatedDataset
-) -> list[ImageDetections]:
-    """Check the predictions and sort them by image, so that no sharding shows in them."""
-    place = dataset.ground_truth.place_of_image
-    seen = set()
-    for image in predictions:
-        if image.image_id not in place:
-            raise DatasetError(
-                f"{dataset.name} has no image with the id {image.image_id!r}: the model was run "
-                "on another data set than the one it is evaluated on."
-            )
-        if image.image_id in seen:
-            raise DatasetError(
-                f"{dataset.name}: the image {image.image_id!r} was evaluated more than once. "
-                "Each image must come from the loader exactly once, on one rank."
-            )
-        seen.add(image.image_id)
-        highest = int(image.classes.max(initial=-1))
-        if highest >= dataset.num_classes:
-            raise DatasetError(
-                f"The model predicts the class {highest}, but {dataset.name} has "
-                f"{dataset.num_classes} classes (0 to {dataset.num_classes - 1}). Set "
-                f"MODEL.YOLO.CLASSES to {dataset.num_classes} and use weights of these classes."
-            )
-    finite = [image.finite() for image in predictions]
-    dropped = sum(len(a.scores) - len(b.scores) for a, b in zip(predictions, finite, strict=True))
-    if dropped:
-        logger.warning(
-            f"{dropped} detections with NaN or infinite scores or boxes are left out. "
-            "The weights are probably broken."
-        )
-    return sorted(finite, key=lambda image: place[image.image_id])
-
-
-def _write(predictions: list[ImageDetections], dataset: EvaluatedDataset, path: Path) -> None:
-    # An image at a time through `dumps`, which is compiled; `dump` into a file is not.
-    rows = (json.dumps(image.to_coco(dataset.category_ids))[1:-1] for image in predictions)
-    with atomic_write(path, "w") as file:
-        file.write("[" + ", ".join(row for row in rows if row) + "]\n")
-    logger.info(f"Wrote the results to {path}.")
-
-
-def _report_absent(dataset: EvaluatedDataset, *, num_processed: int, num_detections: int) -> None:
-    num_images = len(dataset.ground_truth.image_ids)
-    if num_processed < num_images:
-        logger.warning(
-            f"{num_images - num_processed} of the {num_images} images of {dataset.name} were not "
-            "processed; they count as images in which nothing was found."
-        )
-    if num_detections == 0:
-        logger.warning(f"The model found nothing in any image of {dataset.name}.")
 
 
 def _derive(task: str, curves: PrecisionRecall, dataset: EvaluatedDataset) -> dict[str, float]:

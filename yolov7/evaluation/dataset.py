@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from yolov7.d2 import DatasetCatalog, MetadataCatalog, PathManager, convert_to_coco_dict
-from yolov7.data import load_records
+from yolov7.d2 import DatasetCatalog, MetadataCatalog, PathManager
+from yolov7.data import get_metadata, load_records
+from yolov7.data.conversion import coco_content
+from yolov7.data.formats.record import xyxy
 from yolov7.evaluation.ground_truth import GroundTruth, read_coco_json
 from yolov7.utils.errors import DatasetError
 
@@ -61,18 +65,74 @@ def load_evaluated_dataset(name: str, *, with_masks: bool) -> EvaluatedDataset:
         DatasetError: the annotations cannot be used.
     """
     metadata = MetadataCatalog.get(name)
-    if metadata.get("thing_dataset_id_to_contiguous_id") is None and (
-        name in DatasetCatalog.list() or metadata.get("json_file") is None
-    ):
-        # Class names and ids arrive in the metadata when the records are loaded.
-        load_records([name], training=False)
     if metadata.get("json_file") is None:
-        source, coco = name, convert_to_coco_dict(name)
+        source, coco = name, _content_of_records(name)
     else:
+        if metadata.get("thing_dataset_id_to_contiguous_id") is None and (
+            name in DatasetCatalog.list()
+        ):
+            # Class names and ids arrive in the metadata when the records are loaded.
+            load_records([name], training=False)
         source = str(PathManager.get_local_path(metadata.json_file))
         coco = read_coco_json(source)
 
     names = {category["id"]: category["name"] for category in coco["categories"]}
+    class_names, category_ids = _classes(name, names)
+    ground_truth = GroundTruth.from_coco(
+        coco, category_ids=category_ids, with_masks=with_masks, source=source
+    )
+    return EvaluatedDataset(name, ground_truth, class_names, category_ids)
+
+
+def load_records_for_evaluation(name: str) -> EvaluatedDataset:
+    """Load a registered data set from its records, which know what COCO's json does not.
+
+    Args:
+        name: the registered name.
+
+    Returns:
+        The data set with boxes, without masks.
+
+    Raises:
+        DatasetError: the annotations cannot be used.
+    """
+    records = load_records([name], training=False)
+    names = dict(enumerate(MetadataCatalog.get(name).get("thing_classes", ())))
+    class_names, category_ids = _classes(name, names)
+    coco = {
+        "images": [{"id": r["image_id"], **{k: r[k] for k in ("height", "width")}} for r in records]
+    }
+    coco["annotations"] = [
+        _annotation(record["image_id"], annotation, category_ids)
+        for record in records
+        for annotation in record["annotations"]
+    ]
+    ground_truth = GroundTruth.from_coco(
+        coco, category_ids=category_ids, with_masks=False, source=name
+    )
+    return EvaluatedDataset(name, ground_truth, class_names, category_ids)
+
+
+def _annotation(image_id: Any, annotation: Mapping[str, Any], category_ids: list[int]) -> dict:
+    x0, y0, x1, y1 = xyxy(annotation)
+    return {
+        "image_id": image_id,
+        "category_id": category_ids[annotation["category_id"]],
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": (x1 - x0) * (y1 - y0),
+        "iscrowd": annotation.get("iscrowd", 0),
+        "difficult": annotation.get("difficult", 0),
+    }
+
+
+def _classes(name: str, names: Mapping[int, str]) -> tuple[list[str], list[int]]:
+    """Give name and category id of each class index.
+
+    Args:
+        name: the data set.
+        names: of the categories in its annotations, by id.
+    """
+    metadata = MetadataCatalog.get(name)
     mapping = metadata.get("thing_dataset_id_to_contiguous_id")
     if mapping is None:
         mapping = {category_id: place for place, category_id in enumerate(sorted(names))}
@@ -90,7 +150,16 @@ def load_evaluated_dataset(name: str, *, with_masks: bool) -> EvaluatedDataset:
             f"{name}: {len(class_names)} class names ({', '.join(class_names)}) for "
             f"{len(category_ids)} categories. Give one name for each category."
         )
-    ground_truth = GroundTruth.from_coco(
-        coco, category_ids=category_ids, with_masks=with_masks, source=source
-    )
-    return EvaluatedDataset(name, ground_truth, list(class_names), category_ids)
+    return list(class_names), category_ids
+
+
+def _content_of_records(name: str) -> dict:
+    """Put the records of a data set without json file into the form of one."""
+    records = load_records([name], training=False)
+    # The class names may have arrived with the records.
+    metadata = get_metadata(name)
+    ids = range(len(metadata.thing_classes))
+    mapping = metadata.get("thing_dataset_id_to_contiguous_id")
+    if mapping is not None:
+        ids = sorted(mapping, key=mapping.__getitem__)
+    return coco_content(records, class_names=metadata.thing_classes, category_ids=ids)

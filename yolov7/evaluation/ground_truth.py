@@ -36,6 +36,7 @@ class GroundTruth:
         boxes_xywh: (M, 4) float64 absolute pixels.
         areas: (M,) float64 pixels², the file's `area`.
         is_crowd: (M,) bool.
+        is_difficult: (M,) bool, VOC's mark, which COCO's protocol does not look at.
         segmentations: per annotation a polygon list or RLE as in the file; None without masks.
     """
 
@@ -47,6 +48,7 @@ class GroundTruth:
     boxes_xywh: np.ndarray
     areas: np.ndarray
     is_crowd: np.ndarray
+    is_difficult: np.ndarray
     segmentations: list[Any] | None
 
     @classmethod
@@ -110,6 +112,7 @@ class GroundTruth:
             boxes_xywh=_boxes(kept, source),
             areas=_areas(kept, [sizes[place] for place in image_index], source),
             is_crowd=np.asarray([bool(a.get("iscrowd", 0)) for a in kept], dtype=bool),
+            is_difficult=np.asarray([bool(a.get("difficult", 0)) for a in kept], dtype=bool),
             segmentations=_segmentations(kept, source) if with_masks else None,
         )
 
@@ -139,6 +142,7 @@ class GroundTruth:
             boxes_xywh=self.boxes_xywh[kept],
             areas=self.areas[kept],
             is_crowd=self.is_crowd[kept],
+            is_difficult=self.is_difficult[kept],
             segmentations=segmentations,
         )
 

@@ -94,6 +94,16 @@ def elementwise_iou(boxes1: Tensor, boxes2: Tensor, *, eps: float = 0.0) -> Tens
     return _ratio(intersection, union, eps)
 
 
+def elementwise_ioa(boxes: Tensor, regions: Tensor) -> Tensor:
+    """The share ``(...)`` of the area of ``boxes`` that lies in ``regions``, both ``(..., 4)``.
+
+    In [0, 1]; 0 for boxes without area.
+    """
+    boxes, regions = at_least_float32(boxes), at_least_float32(regions)
+    intersection, _ = _intersection_and_union(boxes, regions)
+    return _ratio(intersection, box_area(boxes), 0.0)
+
+
 def elementwise_giou(boxes1: Tensor, boxes2: Tensor, *, eps: float = 1e-7) -> Tensor:
     """Generalised IoU ``(...)`` in [-1, 1] (arXiv 1902.09630): IoU less the hull's empty share."""
     first, second = at_least_float32(boxes1), at_least_float32(boxes2)

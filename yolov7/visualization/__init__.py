@@ -2,6 +2,11 @@
 
 from yolov7.visualization.colors import class_color
 from yolov7.visualization.draw import draw_boxes, draw_masks, image_grid
+from yolov7.visualization.evaluation_plots import (
+    plot_confusion_matrix,
+    plot_f1,
+    plot_precision_recall,
+)
 from yolov7.visualization.plots import plot_label_statistics, plot_training_curves
 from yolov7.visualization.visualizer import Visualizer
 
@@ -11,6 +16,9 @@ __all__ = [
     "draw_boxes",
     "draw_masks",
     "image_grid",
+    "plot_confusion_matrix",
+    "plot_f1",
     "plot_label_statistics",
+    "plot_precision_recall",
     "plot_training_curves",
 ]

@@ -1,7 +1,4 @@
-"""Plots of a data set's labels and of a training run, as PNG files.
-
-Figures are made without pyplot, so that a notebook's or another program's backend stays as it is.
-"""
+"""Plots of a data set's labels and of a training run, as PNG files."""
 
 from __future__ import annotations
 
@@ -14,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yolov7.d2 import BoxMode
-from yolov7.utils.atomic import atomic_write
 from yolov7.utils.errors import UserError
-from yolov7.visualization.colors import class_color
+from yolov7.visualization.figures import ACCENT, INK, hex_color, panel_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_BARS = 40
-_INK, _PALE, _ACCENT = "#333333", "#dddddd", "#0072B2"
 
 
 def plot_label_statistics(
@@ -42,13 +37,13 @@ def plot_label_statistics(
         UserError: the file cannot be written.
     """
     classes, boxes, image_sizes, counts = _collect(records)
-    figure = _figure(4, title=f"{len(records)} images, {len(classes)} objects")
+    figure = panel_figure(4, title=f"{len(records)} images, {len(classes)} objects")
     axes = figure.axes
     _plot_classes(axes[0], classes, class_names)
     _plot_sizes(axes[1], boxes)
     _plot_centres(axes[2], figure, boxes, image_sizes)
     _plot_counts(axes[3], counts)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_training_curves(
@@ -77,16 +72,16 @@ def plot_training_curves(
     shown = {title: names for title, names in groups.items() if names}
     if not shown:
         return False
-    figure = _figure(len(shown))
+    figure = panel_figure(len(shown))
     for axes, (title, names) in zip(figure.axes, shown.items(), strict=True):
         for number, name in enumerate(sorted(names)):
-            color = _INK if name == "total_loss" else _rgb(number)
+            color = INK if name == "total_loss" else hex_color(number)
             _plot_curve(axes, *curves[name], label=name, color=color)
         axes.set_xlabel("iteration")
         axes.set_title(title)
         axes.set_ylim(0, _upper_limit([curves[name][1] for name in names]))
         axes.legend(fontsize=8, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -125,9 +120,9 @@ def _plot_classes(axes: Axes, classes: np.ndarray, class_names: Sequence[str]) -
         shown = np.concatenate([by_count[: _MOST_BARS // 2], by_count[-_MOST_BARS // 2 :]])
         title = f"the {_MOST_BARS // 2} most and least frequent of {length} classes"
     names = [class_names[i] if i < len(class_names) else str(i) for i in shown]
-    bars = axes.bar(range(len(shown)), counts[shown], color=[_rgb(i) for i in shown])
+    bars = axes.bar(range(len(shown)), counts[shown], color=[hex_color(i) for i in shown])
     if len(shown) <= 20:
-        axes.bar_label(bars, fontsize=8, color=_INK)
+        axes.bar_label(bars, fontsize=8, color=INK)
     longest = max((len(name) for name in names), default=0)
     turned = longest * len(names) > 60
     axes.set_xticks(range(len(shown)), names, rotation=90 if turned else 0, fontsize=8)
@@ -141,14 +136,14 @@ def _plot_sizes(axes: Axes, boxes: np.ndarray) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     alpha = float(np.clip(300 / max(len(sides), 1), 0.05, 0.6))
-    axes.scatter(sides[:, 0], sides[:, 1], s=9, color=_ACCENT, alpha=alpha, linewidths=0)
+    axes.scatter(sides[:, 0], sides[:, 1], s=9, color=ACCENT, alpha=alpha, linewidths=0)
     largest = max(sides.max(initial=0.0), 128.0) * 1.3
     smallest = min(sides.min(initial=8.0), 8.0) / 1.3
     for side in (32, 96):
         ends = np.array([smallest, largest])
-        axes.plot(ends, side**2 / ends, color=_INK, linewidth=0.8, linestyle="--")
+        axes.plot(ends, side**2 / ends, color=INK, linewidth=0.8, linestyle="--")
         left = max(smallest, side**2 / largest) * 1.2
-        axes.text(left, side**2 / left, f" {side}²", fontsize=8, va="bottom", color=_INK)
+        axes.text(left, side**2 / left, f" {side}²", fontsize=8, va="bottom", color=INK)
     axes.set_xlim(smallest, largest)
     axes.set_ylim(smallest, largest)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -175,9 +170,9 @@ def _plot_counts(axes: Axes, counts: np.ndarray) -> None:
     largest = int(counts.max(initial=0))
     if largest <= 60:
         values = np.bincount(counts, minlength=largest + 1)
-        axes.bar(range(largest + 1), values, color=_ACCENT)
+        axes.bar(range(largest + 1), values, color=ACCENT)
     else:
-        axes.hist(counts, bins=60, color=_ACCENT)
+        axes.hist(counts, bins=60, color=ACCENT)
     empty = int((counts == 0).sum())
     axes.set_xlabel("objects in an image")
     axes.set_ylabel("images")
@@ -235,31 +230,3 @@ def _upper_limit(series: Sequence[np.ndarray]) -> float | None:
     bulk = max(float(np.quantile(values, 0.95, method="lower")) for values in series)
     largest = max(float(values.max()) for values in series)
     return 1.3 * bulk if 0 < 3 * bulk < largest else None
-
-
-def _rgb(index: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*class_color(index))
-
-
-def _figure(panels: int, title: str = "") -> Figure:
-    """Make a figure with axes in rows of two."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = min(panels, 2)
-    rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(5.6 * columns, 4.2 * rows), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, color=_INK)
-    for number in range(1, panels + 1):
-        axes = figure.add_subplot(rows, columns, number)
-        axes.grid(color=_PALE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=_INK, labelsize=8)
-    return figure
-
-
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")

@@ -1,0 +1,161 @@
+"""Detections in a json file, in COCO's results format: https://cocodataset.org/#format-results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as mask_tools
+
+from yolov7.data.formats.record import box_problem
+from yolov7.evaluation.dataset import EvaluatedDataset
+from yolov7.evaluation.detections import ImageDetections
+from yolov7.utils.atomic import atomic_write
+from yolov7.utils.errors import DatasetError
+
+#: The name that detectron2 gives the file of an evaluation's detections.
+RESULTS_FILE = "coco_instances_results.json"
+
+
+def write_results(
+    path: str | Path, images: Iterable[ImageDetections], *, category_ids: Sequence[int]
+) -> None:
+    """Write detections, their numbers un-rounded.
+
+    Args:
+        path: the file.
+        images: the detections of each image.
+        category_ids: the data set's category id of each contiguous class index.
+    """
+    # An image at a time through `dumps`, which is compiled; `dump` into a file is not.
+    rows = (json.dumps(image.to_coco(category_ids))[1:-1] for image in images)
+    with atomic_write(path, "w") as file:
+        file.write("[" + ", ".join(row for row in rows if row) + "]\n")
+
+
+def read_results(path: str | Path, dataset: EvaluatedDataset) -> list[ImageDetections]:
+    """Read detections of a data set.
+
+    An entry has `image_id`, `category_id`, `score` and `bbox` (x, y, width, height), or
+    `segmentation` (run lengths), or both; all entries have the same. Without `bbox` the box is the
+    mask's.
+
+    Args:
+        path: the file.
+        dataset: the data set that they are of.
+
+    Returns:
+        The detections of each image of the data set, in its order and in the file's; no detections
+        for images that the file does not name.
+
+    Raises:
+        DatasetError: the file is missing or no list of such entries, or an entry (which is named)
+            lacks a key, has a value that cannot be, or names an image or a category that the data
+            set does not have.
+    """
+    rows = _read_list(path)
+    with_masks = bool(rows) and "segmentation" in rows[0]
+    keys = ("image_id", "category_id", "score", "segmentation" if with_masks else "bbox")
+    class_of_category = {c: place for place, c in enumerate(dataset.category_ids)}
+    by_image: dict[Any, list[dict]] = {i: [] for i in dataset.ground_truth.image_ids}
+    for place, row in enumerate(rows):
+        problem = _problem(row, keys, by_image, class_of_category)
+        if problem:
+            raise DatasetError(f"{path}, entry {place} (from 0): {problem}")
+        by_image[row["image_id"]].append(row)
+    return [
+        _to_detections(image_id, entries, class_of_category, with_masks=with_masks)
+        for image_id, entries in by_image.items()
+    ]
+
+
+def _read_list(path: str | Path) -> list[Any]:
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot read the results file {path}: {error.strerror or error}."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}). "
+            "The file may be cut off; make it again."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not a JSON text file ({error.reason}).") from error
+    if isinstance(content, list):
+        return content
+    kind = f"a {type(content).__name__}"
+    if isinstance(content, dict):
+        kind = f"an object with {', '.join(content) or 'nothing'}"
+        if "annotations" in content:
+            kind += " (an annotation file)"
+        elif "images" in content:
+            kind += " (the output of demo.py, which does not know the images' ids)"
+    raise DatasetError(
+        f"{path}: expected results in COCO's format, a list of {{image_id, category_id, bbox, "
+        f"score}} like inference/{RESULTS_FILE} of an evaluation; got {kind}."
+    )
+
+
+def _problem(
+    row: Any,
+    keys: Sequence[str],
+    images: Mapping[Any, Any],
+    class_of_category: Mapping[int, int],
+) -> str | None:
+    """Say what is wrong with an entry, or None."""
+    if not isinstance(row, dict):
+        return f"expected an object, got {row!r}."
+    missing = [key for key in keys if key not in row]
+    if missing:
+        return f"{', '.join(missing)} missing; it has {', '.join(row) or 'nothing'}."
+    if not _is_key(row["image_id"], images):
+        example = next(iter(images), None)
+        return (
+            f"the data set has no image with the id {row['image_id']!r}. Its {len(images)} images "
+            f"have ids like {example!r}: are these the results of another data set or split?"
+        )
+    if not _is_key(row["category_id"], class_of_category):
+        shown = ", ".join(map(str, sorted(class_of_category)[:20]))
+        more = ", …" if len(class_of_category) > 20 else ""
+        return f"unknown category_id {row['category_id']!r}; the data set has {shown}{more}."
+    score = row["score"]
+    if not isinstance(score, Real) or isinstance(score, bool) or not math.isfinite(score):
+        return f"score must be a finite number, got {score!r}."
+    if "bbox" in row:
+        problem = box_problem(row["bbox"])
+        if problem:
+            return problem
+    if "segmentation" in keys:
+        mask = row["segmentation"]
+        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+            return "segmentation must be run lengths {size: [h, w], counts: text}."
+    return None
+
+
+def _is_key(value: Any, mapping: Mapping[Any, Any]) -> bool:
+    """Look an id up; those that are no ids at all (lists, true) are not found."""
+    return isinstance(value, (int, str)) and not isinstance(value, bool) and value in mapping
+
+
+def _to_detections(
+    image_id: Any,
+    rows: Sequence[dict],
+    class_of_category: Mapping[int, int],
+    *,
+    with_masks: bool,
+) -> ImageDetections:
+    boxes = [r["bbox"] if "bbox" in r else mask_tools.toBbox(r["segmentation"]) for r in rows]
+    return ImageDetections(
+        image_id=image_id,
+        boxes_xywh=np.array(boxes, np.float64).reshape(-1, 4),
+        scores=np.array([row["score"] for row in rows], np.float64),
+        classes=np.array([class_of_category[row["category_id"]] for row in rows], np.int64),
+        masks=[row["segmentation"] for row in rows] if with_masks else None,
+    )
