@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "digits": ("datasets/digits.py",),
     "visualize-data": ("tools/visualize_data.py",),
     "analyze": ("tools/analyze_model.py",),
+    "convert-dataset": ("tools/convert_dataset.py",),
     "convert-weights": ("tools/convert_weights.py",),
     "plain-train": ("tools/plain_train.py",),
 }

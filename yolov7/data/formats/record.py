@@ -171,6 +171,14 @@ def xyxy(annotation: Annotation) -> list[float]:
     return [a, b, a + c, b + d]
 
 
+def xywh(annotation: Annotation) -> list[float]:
+    """Return an annotation's box as [x, y, width, height] in pixels."""
+    a, b, c, d = annotation["bbox"]
+    if annotation["bbox_mode"] == BoxMode.XYWH_ABS:
+        return [a, b, c, d]
+    return [a, b, c - a, d - b]
+
+
 def _all_boxes(records: Sequence[Record]) -> np.ndarray:
     """Collect the boxes of all records, (M, 4) float64 xyxy."""
     annotations = [a for record in records for a in record["annotations"]]
