@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from yolov7.d2 import Boxes, DatasetCatalog, Instances, MetadataCatalog
+from yolov7.evaluation import Detections, GroundTruth
 
 KEYS = (
     "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
@@ -71,6 +72,63 @@ def register(tmp_path):
 def polygon_rle(polygon: list[float], height: int, width: int) -> dict:
     rle = mask_tools.frPyObjects([polygon], height, width)[0]
     return {"size": rle["size"], "counts": rle["counts"].decode()}
+
+
+@pytest.fixture
+def columns():
+    """Make columns of (class, box, image) objects and (class, box, score, image) detections.
+
+    Boxes are xywh, the image may be left away; `crowds` and `difficult` are places of objects.
+    """
+
+    def _columns(objects, detections, *, num_classes, crowds=(), difficult=()):
+        objects = [(*entry, 0)[:3] for entry in objects]
+        detections = [(*entry, 0)[:4] for entry in detections]
+        num_images = 1 + max([0, *(o[2] for o in objects), *(d[3] for d in detections)])
+        boxes = np.array([o[1] for o in objects], float).reshape(-1, 4)
+        places = np.arange(len(objects))
+        truth = GroundTruth(
+            image_ids=list(range(num_images)),
+            image_sizes=[(100, 100)] * num_images,
+            category_ids=list(range(num_classes)),
+            image_index=np.array([o[2] for o in objects], np.int64),
+            category_index=np.array([o[0] for o in objects], np.int64),
+            boxes_xywh=boxes,
+            areas=boxes[:, 2] * boxes[:, 3],
+            is_crowd=np.isin(places, crowds),
+            is_difficult=np.isin(places, difficult),
+            segmentations=None,
+        )
+        found = Detections(
+            image_index=np.array([d[3] for d in detections], np.int64),
+            category_index=np.array([d[0] for d in detections], np.int64),
+            boxes_xywh=np.array([d[1] for d in detections], float).reshape(-1, 4),
+            scores=np.array([d[2] for d in detections], float),
+            masks=None,
+        )
+        return found, truth
+
+    return _columns
+
+
+@pytest.fixture
+def columns_of_coco():
+    """Make the same columns of a data set in COCO's form and its results."""
+
+    def _columns_of_coco(coco, rows):
+        ids = sorted(category["id"] for category in coco["categories"])
+        truth = GroundTruth.from_coco(coco, category_ids=ids, with_masks=False, source="made")
+        place = truth.place_of_image
+        found = Detections(
+            image_index=np.array([place[row["image_id"]] for row in rows]),
+            category_index=np.array([ids.index(row["category_id"]) for row in rows]),
+            boxes_xywh=np.array([row["bbox"] for row in rows], float),
+            scores=np.array([row["score"] for row in rows], float),
+            masks=None,
+        )
+        return found, truth
+
+    return _columns_of_coco
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ def test_ious_of_one_pair_by_hand() -> None:
     assert box_ops.elementwise_ciou(first, second).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_share_of_a_box_in_a_region_by_hand() -> None:
+    # Half of 4 x 4 lies in the region; the region's own size does not matter.
+    boxes = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4], [1, 1, 1, 3]])
+    regions = torch.tensor([[2.0, -50, 90, 90], [9, 9, 10, 10], [0, 0, 9, 9]])
+    assert box_ops.elementwise_ioa(boxes, regions).tolist() == [0.5, 0, 0]
+
+
 def test_clip_and_nonempty_by_hand() -> None:
     boxes = torch.tensor([[-5.0, 3.0, 50.0, 90.0], [60.0, 0.0, 70.0, 10.0]])
     clipped = box_ops.clip_boxes(boxes, (80, 40))
