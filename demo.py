@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw a trained model's detections on pictures and write them to detections.json."""
+"""Draw a trained model's detections on pictures and videos, and write them down as JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import logging
 from collections.abc import Sequence
 
 from yolov7.config import load_config
-from yolov7.engine.demonstration import find_images, run_demo
+from yolov7.engine.demo_inputs import find_inputs
+from yolov7.engine.demonstration import run_demo
 from yolov7.engine.predictor import Predictor
 from yolov7.utils.cli import add_debug_argument, run_command
+from yolov7.utils.interrupt import stop_on_signals
 from yolov7.utils.logging import setup_logger
 
 EXAMPLES = """\
@@ -18,16 +20,22 @@ examples:
   a folder, on the processor:
     python demo.py --config-file configs/bccd/yolox_nano.yaml --input pictures/ --output out/ \\
         --opts MODEL.WEIGHTS output/bccd_yolox_nano/model_final.pth MODEL.DEVICE cpu
-  single pictures and a pattern, surer detections only, eight at a time:
-    python demo.py --config-file F --input a.jpg b.png 'more/**/*.jpg' --output out/ \\
+  pictures, a video and a pattern, surer detections only, eight at a time:
+    python demo.py --config-file F --input a.jpg film.mp4 'more/**/*.jpg' --output out/ \\
         --confidence-threshold 0.5 --batch-size 8 --opts MODEL.WEIGHTS model.pth
+  the first camera, until Ctrl-C; a stream:
+    python demo.py --config-file F --webcam --output out/ --opts MODEL.WEIGHTS model.pth
+    python demo.py --config-file F --input rtsp://HOST/PATH --output out/ --opts …
 
-OUTPUT gets a picture for each input under its own name (below its folder, where names repeat) and
-detections.json:
+OUTPUT gets a picture or video for each input under its own name (below its folder, where names
+repeat) and detections.json:
   {"images": [{"file_name", "height", "width", "detections":
-      [{"bbox": [x, y, w, h], "score", "category_id", "category_name"}]}]}
-in pixels of the original picture; those with a side below 320 are drawn enlarged. Weights averaged
-during training (EMA) are used where the checkpoint has them. No window is opened.
+      [{"bbox": [x, y, w, h], "score", "category_id", "category_name"}]}], "videos": [{…}]}
+in pixels of the original; pictures with a side below 320 are drawn enlarged. Videos are written as
+mp4 of the same size, frame rate and number of frames. Beside each lies NAME.jsonl, a line a frame:
+  {"frame", "time" (seconds), "readable", "detections": [as above]}
+A frame that cannot be decoded is black there and not "readable". Weights averaged during training
+(EMA) are used where the checkpoint has them. Ctrl-C ends in good order: what is done is written.
 """
 
 
@@ -42,8 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--config-file", required=True, metavar="FILE", help="the config the model was trained with"
     )
     parser.add_argument(
-        "--input", required=True, nargs="+", metavar="PATH",
-        help="pictures, folders, or quoted patterns ('**' looks into subfolders)",
+        "--input", nargs="+", default=[], metavar="PATH",
+        help="pictures, videos, folders, quoted patterns ('**' looks into subfolders), URLs of "
+        "streams, numbers of cameras",
+    )  # fmt: skip
+    parser.add_argument(
+        "--webcam", type=int, nargs="?", const=0, metavar="NUMBER",
+        help="a camera, by its number (0)",
     )  # fmt: skip
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder for the results, made if need be"
@@ -55,12 +68,16 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--batch-size", type=int, default=1, metavar="N",
-        help="pictures predicted together (default: %(default)s); those that differ in shape are "
-        "still run one after the other, so that no result depends on its neighbours",
+        help="pictures or frames predicted together (default: %(default)s); those that differ in "
+        "shape are still run one after the other, so that no result depends on its neighbours",
     )  # fmt: skip
     parser.add_argument(
         "--skip-bad", action="store_true",
-        help="leave out pictures that cannot be read and report them, instead of stopping",
+        help="leave out what cannot be read and report it, instead of stopping",
+    )  # fmt: skip
+    parser.add_argument(
+        "--show", action="store_true",
+        help="show videos in a window while they are made (not with opencv-python-headless)",
     )  # fmt: skip
     add_debug_argument(parser)
     parser.add_argument(
@@ -72,20 +89,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration; returns the exit code."""
-    args = build_parser().parse_args(arguments)
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    if not args.input and args.webcam is None:
+        parser.error("--input or --webcam is needed: what should be looked at?")
     logger: logging.Logger = setup_logger()
     cfg = load_config(args.config_file, args.opts)
-    files = find_images(args.input)
+    inputs = find_inputs(args.input, [] if args.webcam is None else [args.webcam])
     predictor = Predictor.from_config(cfg, confidence_threshold=args.confidence_threshold)
-    report = run_demo(
-        predictor, files, args.output, batch_size=args.batch_size, skip_bad=args.skip_bad
-    )
+    with stop_on_signals() as stop:
+        report = run_demo(
+            predictor, inputs, args.output,
+            batch_size=args.batch_size, skip_bad=args.skip_bad, show=args.show, stop=stop,
+        )  # fmt: skip
+    on = [f"{len(report.images)} pictures"] if report.images else []
+    on += [f"{video['num_frames']} frames of {video['file_name']}" for video in report.videos]
     logger.info(
-        f"{report.num_detections} detections on {len(report.images)} pictures; drawn in "
+        f"{report.num_detections} detections on {', '.join(on) or 'nothing'}; drawn in "
         f"{args.output}, written to {args.output}/detections.json."
     )
     if report.skipped:
-        logger.warning(f"{len(report.skipped)} pictures could not be read and were skipped.")
+        logger.warning(f"{len(report.skipped)} inputs could not be read and were skipped.")
+    if stop.requested:
+        logger.warning("Stopped by a signal: what was done until then is complete.")
+        return 128 + stop.signal_number
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from yolov7.checkpoint import save_checkpoint
 from yolov7.config import load_config
 from yolov7.d2 import Boxes, Instances
 from yolov7.engine.class_list import ClassList
-from yolov7.engine.demonstration import find_images, output_names, run_demo
+from yolov7.engine.demo_inputs import DemoInputs, find_inputs
+from yolov7.engine.demonstration import run_demo
 from yolov7.modeling import build_detector
 from yolov7.utils.cli import run_command
 from yolov7.utils.errors import ImageError, UserError
@@ -69,7 +72,7 @@ def demo_module():
 
 def test_pictures_and_json(tmp_path):
     files = [write(tmp_path / "in" / "a.png"), write(tmp_path / "in" / "b.png", value=0)]
-    report = run_demo(StubPredictor(), files, tmp_path / "new" / "out")
+    report = run_demo(StubPredictor(), DemoInputs(files), tmp_path / "new" / "out")
     written = json.loads((tmp_path / "new" / "out" / "detections.json").read_text())
     score = torch.tensor(0.123456789).item()
     assert written == {
@@ -100,13 +103,13 @@ def test_pictures_and_json(tmp_path):
 def test_batches_change_nothing_but_their_size(tmp_path):
     files = [write(tmp_path / "in" / f"{i}.png", value=9 * i) for i in range(5)]
     one, three = StubPredictor(), StubPredictor()
-    run_demo(one, files, tmp_path / "one", batch_size=1)
-    run_demo(three, files, tmp_path / "three", batch_size=3)
+    run_demo(one, DemoInputs(files), tmp_path / "one", batch_size=1)
+    run_demo(three, DemoInputs(files), tmp_path / "three", batch_size=3)
     assert (one.batches, three.batches) == ([1] * 5, [3, 2])
     texts = [(tmp_path / name / "detections.json").read_text() for name in ("one", "three")]
     assert texts[0] == texts[1]
     with pytest.raises(UserError, match="at least 1"):
-        run_demo(one, files, tmp_path / "one", batch_size=0)
+        run_demo(one, DemoInputs(files), tmp_path / "one", batch_size=0)
 
 
 def test_grey_alpha_and_16_bit_files(tmp_path):
@@ -118,7 +121,7 @@ def test_grey_alpha_and_16_bit_files(tmp_path):
     }
     for name, image in odd.items():
         assert cv2.imwrite(str(tmp_path / "in" / name), image)
-    report = run_demo(StubPredictor(), find_images([str(tmp_path / "in")]), tmp_path / "out")
+    report = run_demo(StubPredictor(), find_inputs([str(tmp_path / "in")]), tmp_path / "out")
     assert len(report.images) == 3 and report.num_detections == 3
 
 
@@ -126,7 +129,7 @@ def test_unreadable_picture_is_an_error_that_names_it(tmp_path):
     good, bad = write(tmp_path / "in" / "a.png"), tmp_path / "in" / "b.png"
     bad.write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"b\.png.*--skip-bad"):
-        run_demo(StubPredictor(), [good, bad], tmp_path / "out")
+        run_demo(StubPredictor(), DemoInputs([good, bad]), tmp_path / "out")
     assert not (tmp_path / "out" / "detections.json").exists()
 
 
@@ -134,36 +137,26 @@ def test_skipped_pictures_are_reported(tmp_path, caplog):
     good, bad = write(tmp_path / "in" / "a.png"), tmp_path / "in" / "b.png"
     bad.write_bytes(b"no picture")
     with caplog.at_level(logging.WARNING):
-        report = run_demo(StubPredictor(), [bad, good], tmp_path / "out", skip_bad=True)
+        report = run_demo(StubPredictor(), DemoInputs([bad, good]), tmp_path / "out", skip_bad=True)
     assert len(report.images) == len(report.skipped) == 1
     assert "b.png" in report.skipped[0] and "b.png" in caplog.text
-    with pytest.raises(ImageError, match="None of the 1 pictures could be read"):
-        run_demo(StubPredictor(), [bad], tmp_path / "out", skip_bad=True)
+    with pytest.raises(ImageError, match="None of 1 inputs could be read"):
+        run_demo(StubPredictor(), DemoInputs([bad]), tmp_path / "out", skip_bad=True)
 
 
 def test_equal_names_in_two_folders_do_not_overwrite_each_other(tmp_path):
     write(tmp_path / "in" / "one" / "a.png", value=10)
     write(tmp_path / "in" / "two" / "a.png", value=200)
-    files = find_images([str(tmp_path / "in" / "**" / "*.png")])
-    run_demo(StubPredictor(), files, tmp_path / "out")
+    inputs = find_inputs([str(tmp_path / "in" / "**" / "*.png")])
+    run_demo(StubPredictor(), inputs, tmp_path / "out")
     means = [cv2.imread(str(tmp_path / "out" / n / "a.png")).mean() for n in ("one", "two")]
     assert means[0] < 100 < means[1]
-
-
-def test_output_names(tmp_path):
-    def names(*files):
-        return [name.as_posix() for name in output_names([tmp_path / f for f in files])]
-
-    assert names("x/a.jpg", "y/b.png", "y/b.jpg") == ["a.jpg", "b.png", "b.jpg"]
-    assert names("x/a.jpg", "y/a.jpg", "y/z/b.jpg") == ["x/a.jpg", "y/a.jpg", "y/z/b.jpg"]
-    assert names("x/A.jpg", "y/a.jpg") == ["x/A.jpg", "y/a.jpg"]
-    assert names("x/a.gif") == ["a.gif.png"]
 
 
 def test_inputs_are_not_overwritten(tmp_path):
     file = write(tmp_path / "a.png")
     with pytest.raises(UserError, match="would be overwritten"):
-        run_demo(StubPredictor(), [file], tmp_path)
+        run_demo(StubPredictor(), DemoInputs([file]), tmp_path)
     assert (cv2.imread(str(file)) == 90).all()
 
 
@@ -171,32 +164,8 @@ def test_output_that_cannot_be_written_fails_before_the_work(tmp_path):
     (tmp_path / "out").write_text("a file")
     predictor = StubPredictor()
     with pytest.raises(UserError, match=r"Cannot write into the output folder .*out"):
-        run_demo(predictor, [write(tmp_path / "a.png")], tmp_path / "out")
+        run_demo(predictor, DemoInputs([write(tmp_path / "a.png")]), tmp_path / "out")
     assert predictor.batches == []
-
-
-def test_find_images(tmp_path, monkeypatch):
-    a, b = write(tmp_path / "in" / "b.png"), write(tmp_path / "in" / "a.JPG")
-    deep = write(tmp_path / "in" / "deep" / "c.png")
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    folder = str(tmp_path / "in")
-    assert find_images([folder]) == [b, a]
-    assert find_images([f"{folder}/*"]) == [b, a]
-    assert find_images([f"{folder}/**/*.png"]) == [a, deep]
-    assert find_images([str(deep), folder, str(a)]) == [deep, b, a], "each once"
-    assert find_images([f"{folder}/notes.txt"]) == [tmp_path / "in" / "notes.txt"]
-    monkeypatch.chdir(tmp_path)
-    assert find_images(["in/b.png"]) == [Path("in/b.png")], "names stay as they were given"
-
-
-def test_inputs_without_pictures_say_what_was_looked_for(tmp_path):
-    with pytest.raises(UserError, match=r"no file or folder .*missing"):
-        find_images([str(tmp_path / "missing")])
-    with pytest.raises(UserError, match=r"\*\.jpg.*subfolders"):
-        find_images([str(tmp_path)])
-    (tmp_path / "a.txt").write_text("")
-    with pytest.raises(UserError, match=r"match .*1 names fit the pattern"):
-        find_images([str(tmp_path / "*.txt")])
 
 
 def test_the_command_from_config_to_json(tmp_path):
@@ -235,3 +204,40 @@ def test_errors_have_an_exit_code_and_no_stack_trace(tmp_path, monkeypatch, caps
         run_command(demo_module().main)
     assert end.value.code == 1
     assert pattern in capsys.readouterr().err
+
+
+def test_something_must_be_named(capsys):
+    with pytest.raises(SystemExit) as end:
+        demo_module().main(["--config-file", str(CONFIG), "--output", "out"])
+    assert end.value.code == 2 and "--input or --webcam is needed" in capsys.readouterr().err
+
+
+def test_a_camera_that_is_not_there(tmp_path, monkeypatch):
+    demo = demo_module()
+    monkeypatch.setattr(demo.Predictor, "from_config", lambda *_, **__: StubPredictor())
+    try:
+        for flags in (["--webcam", "98"], ["--input", "98"]):
+            with pytest.raises(UserError, match="Cannot open camera 98"):
+                demo.main(["--config-file", str(CONFIG), *flags, "--output", str(tmp_path)])
+    finally:
+        logging.getLogger("yolov7").handlers.clear()
+
+
+def test_a_signal_gives_its_exit_code(tmp_path, monkeypatch, caplog):
+    files = [write(tmp_path / "in" / f"{i}.png") for i in range(3)]
+    demo, predictor = demo_module(), StubPredictor()
+    find = predictor._find
+
+    def find_and_stop(image):
+        os.kill(os.getpid(), signal.SIGINT)
+        return find(image)
+
+    predictor._find = find_and_stop
+    monkeypatch.setattr(demo.Predictor, "from_config", lambda *_, **__: predictor)
+    arguments = ["--config-file", str(CONFIG), "--input", *map(str, files)]
+    try:
+        assert demo.main([*arguments, "--output", str(tmp_path / "out")]) == 130
+    finally:
+        logging.getLogger("yolov7").handlers.clear()
+    written = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [image["file_name"] for image in written["images"]] == [str(files[0])]

@@ -17,9 +17,9 @@ def test_the_first_signal_is_a_request_and_the_second_is_not(number: int) -> Non
     before = signal.signal(number, lambda *_: seen.append("second"))
     try:
         with stop_on_signals() as stop:
-            assert not stop
+            assert not stop.requested
             os.kill(os.getpid(), number)
-            assert stop and stop.signal_number == number and seen == []
+            assert stop.requested and stop.signal_number == number and seen == []
             os.kill(os.getpid(), number)
             assert seen == ["second"]
     finally:
@@ -39,7 +39,7 @@ def test_threads_leave_signals_alone() -> None:
 
     def work() -> None:
         with stop_on_signals() as stop:
-            found.append(bool(stop))
+            found.append(stop.requested)
 
     thread = threading.Thread(target=work)
     thread.start()

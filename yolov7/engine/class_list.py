@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yolov7.d2 import CfgNode
+from yolov7.d2 import CfgNode, Instances
 from yolov7.data import get_metadata, load_records
 from yolov7.utils.errors import ConfigError, DatasetError
 
@@ -32,6 +32,31 @@ class ClassList:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def describe(self, instances: Instances) -> list[dict[str, Any]]:
+        """Write detections as plain values for JSON.
+
+        Args:
+            instances: on the CPU, with `pred_boxes`, `scores` and `pred_classes`.
+
+        Returns:
+            `{"bbox": [x, y, w, h], "score", "category_id", "category_name"}` each, not rounded.
+        """
+        rows = zip(
+            instances.pred_boxes.tensor.double().tolist(),
+            instances.scores.tolist(),
+            instances.pred_classes.tolist(),
+            strict=True,
+        )
+        return [
+            {
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": score,
+                "category_id": self.category_ids[index],
+                "category_name": self.names[index],
+            }
+            for (x1, y1, x2, y2), score, index in rows
+        ]
 
     def state_dict(self) -> dict[str, list]:
         """Plain containers for a checkpoint, where they stand under `classes`."""

@@ -22,5 +22,9 @@ class ImageError(UserError):
     """An image file is missing, unreadable or not what its record declares."""
 
 
+class VideoError(UserError):
+    """A video or camera cannot be opened, or has no frame that can be decoded."""
+
+
 class WeightsError(UserError):
     """A checkpoint is damaged, or belongs to another model."""

@@ -21,7 +21,9 @@ class StopRequest:
 
     signal_number: int = 0
 
-    def __bool__(self) -> bool:
+    @property
+    def requested(self) -> bool:
+        """Whether to stop."""
         return self.signal_number != 0
 
 
