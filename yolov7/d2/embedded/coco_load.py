@@ -1,4 +1,9 @@
-"""COCO json files to records."""
+"""COCO json files to records, as detectron2 reads them.
+
+The framework's own data sets come through `yolov7.data.formats.coco`, in both branches: that reader
+refuses what this one lets pass, keeps the objects' ids and orders the classes. Of a file that both
+accept they make equal records.
+"""
 
 from __future__ import annotations
 
