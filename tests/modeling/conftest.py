@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from torch import Tensor
 
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.targets import Targets
+from yolov7.ops.box_ops import cxcywh_to_xyxy
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.fixture(scope="session")
-def bm_sim_ota() -> ModuleType:
-    """The benchmark of SimOTA, with the literal formula and random cases."""
+def load_benchmark(name: str) -> ModuleType:
+    """A benchmark as a module; it may import its neighbours."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        specification = importlib.util.spec_from_file_location(
-            "bm_sim_ota", BENCHMARKS / "bm_sim_ota.py"
-        )
+        specification = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
         module = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(module)
     finally:
         sys.path.remove(str(BENCHMARKS))
     return module
+
+
+@pytest.fixture(scope="session")
+def bm_sim_ota() -> ModuleType:
+    """The benchmark of SimOTA, with the literal formula and random cases."""
+    return load_benchmark("bm_sim_ota")
+
+
+@pytest.fixture(scope="session")
+def bm_ota() -> ModuleType:
+    """The benchmark of OTA, with the literal formula."""
+    return load_benchmark("bm_ota")
+
+
+@pytest.fixture(scope="session")
+def assignment_cases() -> ModuleType:
+    """Random predictions and objects for assigners."""
+    return load_benchmark("assignment_cases")
 
 
 @pytest.fixture
@@ -79,3 +97,90 @@ def yolox_recipe() -> SimpleNamespace:
         image_sizes=torch.full((3, 2), 256),
     )
     return SimpleNamespace(maps=maps, predictions=predictions, targets=targets)
+
+
+P5_ANCHORS = (
+    ((12, 16), (19, 36), (40, 28)),
+    ((36, 75), (76, 55), (72, 146)),
+    ((142, 110), (192, 243), (459, 401)),
+)
+P6_ANCHORS = (
+    ((19, 27), (44, 40), (38, 94)),
+    ((96, 68), (86, 152), (180, 137)),
+    ((140, 301), (303, 264), (238, 542)),
+    ((436, 615), (739, 380), (925, 792)),
+)
+
+
+def _yolov7_head(maps: list[Tensor], strides: list[int], anchors: tuple) -> DensePredictions:
+    """Maps (B, 3, rows, columns, 5 + K) as the predictions of a head."""
+    flat = torch.cat([level.flatten(1, 3) for level in maps], dim=1)
+    sizes = tuple((level.shape[2], level.shape[3]) for level in maps)
+    centers, per_cell = cell_centers(sizes, strides, num_anchors=3)
+    repeats = [rows * columns for rows, columns in sizes]
+    return DensePredictions(
+        class_logits=flat[..., 5:],
+        objectness_logits=flat[..., 4],
+        box_deltas=flat[..., :4],
+        centers=centers,
+        strides=per_cell,
+        level_sizes=sizes,
+        anchors=torch.cat(
+            [
+                torch.tensor(sizes).float().repeat_interleave(count, dim=0)
+                for sizes, count in zip(anchors, repeats, strict=True)
+            ]
+        ),
+    )
+
+
+def _yolov7_recipe(side: int, strides: list[int], anchors: tuple, heads: int) -> SimpleNamespace:
+    start, maps = 0, []
+    for stride in strides * heads:
+        shape = (2, 3, side // stride, side // stride, 13)
+        index = torch.arange(start, start + math.prod(shape), dtype=torch.float64)
+        start += len(index)
+        values = (12.9898 * index).sin() * 43758.5453
+        values = (4 * (values - values.floor()) - 2).float().view(shape)
+        values[..., 4] -= 3
+        maps.append(values.requires_grad_())
+    objects = torch.tensor(  # image, class, center x, center y, width, height in parts of the image
+        [
+            [0, 2, 0.25, 0.30, 0.20, 0.15],
+            [0, 5, 0.70, 0.60, 0.40, 0.50],
+            [0, 1, 0.10, 0.85, 0.05, 0.08],
+            [1, 7, 0.50, 0.50, 0.90, 0.80],
+            [1, 0, 0.33, 0.21, 0.06, 0.11],
+            [1, 3, 0.80, 0.15, 0.12, 0.12],
+        ]
+    )
+    targets = Targets(
+        boxes=cxcywh_to_xyxy(objects[:, 2:] * side),
+        labels=objects[:, 1].long(),
+        image_index=objects[:, 0].long(),
+        image_sizes=torch.full((2, 2), side),
+    )
+    levels = len(strides)
+    return SimpleNamespace(
+        maps=maps,
+        predictions=_yolov7_head(maps[:levels], strides, anchors),
+        auxiliary=_yolov7_head(maps[levels:], strides, anchors) if heads == 2 else None,
+        targets=targets,
+        side=side,
+    )
+
+
+@pytest.fixture
+def yolov7_p5_recipe() -> SimpleNamespace:
+    """Predictions and objects for which the losses of the authors' code are known.
+
+    Two images of 256x256, 8 classes, strides 8, 16, 32, three anchors; maps ``(2, 3, rows, columns,
+    13)`` with channels x, y, w, h, objectness, classes, filled by a formula.
+    """
+    return _yolov7_recipe(256, [8, 16, 32], P5_ANCHORS, heads=1)
+
+
+@pytest.fixture
+def yolov7_p6_recipe() -> SimpleNamespace:
+    """The same with four levels at 512x512, and the maps of an auxiliary head after the lead's."""
+    return _yolov7_recipe(512, [8, 16, 32, 64], P6_ANCHORS, heads=2)

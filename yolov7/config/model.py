@@ -58,7 +58,14 @@ def add_model_config(cfg: CfgNode) -> None:
     model.ASSIGNER = CfgNode()
     model.ASSIGNER.NAME = "SimOTA"
     # Half side of the window of candidate cells around an object's centre, in strides.
+    # (SimOTA)
     model.ASSIGNER.CENTER_RADIUS = 1.5
+    # An anchor's sides may be this many times as long, or as short, as the object's; exclusive.
+    # (OTA, AnchorRatio)
+    model.ASSIGNER.MAX_ANCHOR_RATIO = 4.0
+    # Cells around an object's centre: 3 (its own and the two nearest) or 5 (and all neighbours).
+    # (OTA, AnchorRatio)
+    model.ASSIGNER.CELLS = 3
     # Number of best IoUs whose sum gives an object's number of cells.
     model.ASSIGNER.TOP_K = 10
     # Weights of the two costs.
@@ -67,7 +74,8 @@ def add_model_config(cfg: CfgNode) -> None:
 
     model.CRITERION = CfgNode()
     model.CRITERION.NAME = "DenseCriterion"
-    # Names of the loss functions and the weights of their terms.
+    # Names of the loss functions and the weights of their terms. AnchorCriterion and
+    # AuxiliaryCriterion take weights for 3 levels, 80 classes and 640x640, and scale them.
     model.CRITERION.BOX_LOSS = "iou_squared"
     model.CRITERION.CLASS_LOSS = "bce"
     model.CRITERION.OBJECTNESS_LOSS = "bce"
@@ -75,4 +83,23 @@ def add_model_config(cfg: CfgNode) -> None:
     model.CRITERION.CLASS_WEIGHT = 1.0
     model.CRITERION.OBJECTNESS_WEIGHT = 1.0
     # L1 on the raw box regressions; switched on for the last phase only (SOLVER.LAST_PHASE_ITERS).
+    # (DenseCriterion)
     model.CRITERION.L1_WEIGHT = 1.0
+    # Numbers of the loss function "focal": weight of what is true, and how much less what is
+    # already right counts.
+    model.CRITERION.FOCAL_ALPHA = 0.25
+    model.CRITERION.FOCAL_GAMMA = 2.0
+
+    # AnchorCriterion and AuxiliaryCriterion. Weight of each level's objectness, finest first.
+    model.CRITERION.LEVEL_BALANCE = [4.0, 1.0, 0.4]
+    # How much of the objectness target is the predicted box's overlap; the rest is 1.
+    model.CRITERION.OBJECTNESS_IOU_SHARE = 1.0
+    # Class targets are 1 - x/2 and x/2 instead of 1 and 0.
+    model.CRITERION.LABEL_SMOOTHING = 0.0
+
+    # AuxiliaryCriterion. What the auxiliary head learns from: CoarseToFine (the lead head's
+    # predictions, with AUXILIARY_CELLS cells), LeadGuided (the lead head's own labels) or
+    # Independent (its own predictions).
+    model.CRITERION.GUIDANCE = "CoarseToFine"
+    model.CRITERION.AUXILIARY_CELLS = 5
+    model.CRITERION.AUXILIARY_WEIGHT = 0.25

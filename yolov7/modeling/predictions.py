@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from yolov7.ops.box_ops import at_least_float32
@@ -88,6 +89,35 @@ class DensePredictions:
     def num_anchors(self) -> int:
         """A, the predictions of one cell."""
         return self.num_predictions // self.num_cells
+
+    @property
+    def level_counts(self) -> list[int]:
+        """Predictions of one image on each level; they add up to P."""
+        return [rows * columns * self.num_anchors for rows, columns in self.level_sizes]
+
+    def level_index(self) -> Tensor:
+        """``(P,)`` int64: the level of each prediction, 0 for the finest."""
+        device = self.centers.device
+        return torch.cat(
+            [
+                torch.full((count,), level, dtype=torch.int64, device=device)
+                for level, count in enumerate(self.level_counts)
+            ]
+        )
+
+    def places(self, index: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Where predictions lie: what box coders take beside the regressions.
+
+        Args:
+            index: ``(...)`` int64 in ``[0, P)``, or None for all.
+
+        Returns:
+            centers ``(..., 2)``, strides ``(...)`` and anchors ``(..., 2)`` or None.
+        """
+        if index is None:
+            return self.centers, self.strides, self.anchors
+        anchors = None if self.anchors is None else self.anchors[index]
+        return self.centers[index], self.strides[index], anchors
 
     def at_least_float32(self) -> DensePredictions:
         """The same predictions with half-precision tensors raised to float32; float64 stays."""

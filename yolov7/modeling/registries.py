@@ -13,6 +13,7 @@ __all__ = [
     "ASSIGNER_REGISTRY",
     "BACKBONE_REGISTRY",
     "CRITERION_REGISTRY",
+    "GUIDANCE_REGISTRY",
     "HEAD_REGISTRY",
     "LOSS_REGISTRY",
     "META_ARCH_REGISTRY",
@@ -31,6 +32,9 @@ ASSIGNER_REGISTRY = Registry("ASSIGNER")
 
 CRITERION_REGISTRY = Registry("CRITERION")
 """Called `criterion(cfg)`."""
+
+GUIDANCE_REGISTRY = Registry("GUIDANCE")
+"""Called `guidance(cfg, box_coder=...)`: what an auxiliary head learns from."""
 
 POSTPROCESSOR_REGISTRY = Registry("POSTPROCESSOR")
 """Called `postprocessor(cfg)`."""

@@ -6,9 +6,9 @@ from yolov7.modeling.assignment.candidates import Candidates
 
 
 def pack(rows: list[list[int]]) -> Candidates:
-    mask = torch.tensor(rows, dtype=torch.bool)
-    count = mask.sum(dim=1)
-    return Candidates.pack(mask, count, total=int(count.sum()), most=int(count.max()))
+    copies = torch.tensor(rows)
+    count = copies.sum(dim=1)
+    return Candidates.pack(copies, count, total=int(count.sum()), most=int(count.max()))
 
 
 def test_candidates_are_numbered_by_image_and_place() -> None:
@@ -26,3 +26,12 @@ def test_candidates_are_numbered_by_image_and_place() -> None:
 def test_all_and_none() -> None:
     assert pack([[1, 1], [1, 1]]).place.tolist() == [0, 1, 2, 3]
     assert pack([[0, 0], [0, 0]]).place.shape == (0,)
+
+
+def test_a_place_that_is_a_candidate_twice_has_two_positions() -> None:
+    candidates = pack([[0, 2, 1], [3, 0, 0]])
+    assert candidates.place.tolist() == [1, 1, 2, 3, 3, 3]
+    assert candidates.position[torch.tensor([1, 2, 3])].tolist() == [0, 2, 3]
+    assert candidates.count.tolist() == [3, 3]
+    positions, valid = candidates.of_images(torch.tensor([1]), width=3)
+    assert positions[valid].tolist() == [3, 4, 5]

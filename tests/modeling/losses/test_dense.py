@@ -246,7 +246,9 @@ def test_the_config_reaches_every_part() -> None:
     cfg.MODEL.CRITERION.OBJECTNESS_WEIGHT = 2.0
     cfg.MODEL.CRITERION.CLASS_WEIGHT = 0.5
     criterion = build_criterion(cfg, box_coder=coder)
-    assert (criterion.box_loss, criterion.objectness_loss) == (giou, focal)
+    assert criterion.box_loss is giou
+    assert criterion.objectness_loss.func is focal
+    assert criterion.objectness_loss.keywords == {"alpha": 0.25, "gamma": 2.0}
     assert list(criterion.loss_weights.values()) == [7.5, 2.0, 0.5, 0.0]
     cfg.MODEL.CRITERION.CLASS_LOSS = "bec"
     with pytest.raises(ConfigError, match=r"MODEL.CRITERION.CLASS_LOSS.*'bec'.*'bce'"):

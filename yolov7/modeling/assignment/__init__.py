@@ -1,6 +1,19 @@
 """Assigners decide which predictions answer for which objects."""
 
-from yolov7.modeling.assignment.assignment import Assignment
+from yolov7.modeling.assignment.anchor_ratio import AnchorRatio
+from yolov7.modeling.assignment.assignment import Assigner, Assignment
+from yolov7.modeling.assignment.guidance import CoarseToFine, Guidance, Independent, LeadGuided
+from yolov7.modeling.assignment.ota import OTA
 from yolov7.modeling.assignment.sim_ota import SimOTA
 
-__all__ = ["Assignment", "SimOTA"]
+__all__ = [
+    "OTA",
+    "AnchorRatio",
+    "Assigner",
+    "Assignment",
+    "CoarseToFine",
+    "Guidance",
+    "Independent",
+    "LeadGuided",
+    "SimOTA",
+]

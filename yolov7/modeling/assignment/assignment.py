@@ -1,19 +1,23 @@
-"""The answer of an assigner: which predictions answer for which objects."""
+"""Assigners, and their answer: which predictions answer for which objects."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from yolov7.modeling.predictions import DensePredictions
+from yolov7.modeling.targets import Targets
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """Pairs of a prediction and the object it answers for; all other predictions are background.
 
-    F pairs of the whole batch, ordered by image, then prediction. A prediction answers for at most
-    one object.
+    F pairs of the whole batch, ordered by image. Whether a prediction may answer for several
+    objects, or for one repeatedly, is the assigner's matter: with SimOTA it never does.
 
     Attributes:
         image_index: ``(F,)`` int64 image of the batch.
@@ -35,3 +39,7 @@ class Assignment:
         """No pairs at all; ``dtype`` is that of ``matched_iou``."""
         none = torch.zeros(0, dtype=torch.int64, device=device)
         return Assignment(none, none, none, torch.zeros(0, dtype=dtype, device=device))
+
+
+Assigner = Callable[[DensePredictions, Tensor, Targets], Assignment]
+"""Called with predictions, their decoded boxes ``(B, P, 4)`` and targets."""

@@ -10,14 +10,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Every place of the batch that is a candidate of at least one object, each once.
+    """The places of the batch that are candidates of objects, some of them perhaps repeatedly.
 
     A *place* is ``image · P + prediction``. T candidates of the batch, ascending by place, so those
     of an image are neighbours.
 
     Attributes:
         place: ``(T,)`` int64.
-        position: ``(B · P,)`` int64: which of the T a place is (arbitrary where it is none).
+        position: ``(B · P,)`` int64: which of the T a place is, the first one (arbitrary where it
+            is none).
         first: ``(B,)`` int64: position of an image's first candidate.
         count: ``(B,)`` int64: number of candidates of an image.
         most: the largest of ``count``.
@@ -33,21 +34,20 @@ class Candidates:
         return self.place.shape[0]
 
     @staticmethod
-    def pack(is_candidate: Tensor, count: Tensor, *, total: int, most: int) -> Candidates:
+    def pack(copies: Tensor, count: Tensor, *, total: int, most: int) -> Candidates:
         """Number the candidates without asking the device how many there are.
 
         Args:
-            is_candidate: ``(B, P)`` bool.
+            copies: ``(B, P)`` bool or int64, how often each place is a candidate.
             count: ``(B,)`` int64, its sums over P.
             total: the sum of ``count``.
             most: the maximum of ``count``.
         """
-        mask = is_candidate.flatten()
-        position = mask.cumsum(0) - 1
-        # Places that are no candidates all write to one slot behind the last.
-        slots = torch.where(mask, position, total)
-        places = torch.arange(mask.shape[0], device=mask.device)
-        place = places.new_zeros(total + 1).scatter_(0, slots, places)[:total]
+        copies = copies.flatten()
+        end = copies.cumsum(0)
+        place = torch.searchsorted(end, torch.arange(total, device=end.device), right=True)
+        # Where there is none, the candidate before: safe to index with.
+        position = end - copies.long().clamp(min=1)
         return Candidates(place, position, count.cumsum(0) - count, count, most)
 
     def of_images(self, image_index: Tensor, width: int) -> tuple[Tensor, Tensor]:

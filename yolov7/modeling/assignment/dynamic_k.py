@@ -45,14 +45,31 @@ def check_labels(lowest: int, highest: int, num_classes: int) -> None:
         )
 
 
-def collect_candidates(
-    place: Tensor, inside: Tensor, predictions: DensePredictions, labels: Tensor, *extra: Tensor
-) -> tuple[Candidates, list[int]]:
-    """Pack the cells that are near at least one object; waits for the device once.
+def count_places(place: Tensor, found: Tensor, predictions: DensePredictions) -> Tensor:
+    """How often each place was found.
 
     Args:
         place: ``(M, S)`` int64 places ``image · P + prediction``, some cells a row per object.
-        inside: ``(M, S)`` bool: which of them count.
+        found: ``(M, S)`` bool: which of them count.
+        predictions: of B images.
+
+    Returns:
+        ``(B, P)`` int64.
+    """
+    last = predictions.num_images * predictions.num_predictions
+    # Places that do not count all go to one slot behind the last.
+    slot = torch.where(found, place, last).flatten()
+    counts = slot.new_zeros(last + 1).scatter_add_(0, slot, torch.ones_like(slot))
+    return counts[:-1].view(predictions.num_images, predictions.num_predictions)
+
+
+def collect_candidates(
+    copies: Tensor, predictions: DensePredictions, labels: Tensor, *extra: Tensor
+) -> tuple[Candidates, list[int]]:
+    """Pack candidates; waits for the device once.
+
+    Args:
+        copies: ``(B, P)`` bool or int64, how often each place is a candidate.
         predictions: of B images.
         labels: ``(M,)`` of the objects, M > 0.
         extra: int64 scalars whose values are wanted as well.
@@ -63,17 +80,12 @@ def collect_candidates(
     Raises:
         DatasetError: for a label that is not in ``[0, K)``.
     """
-    images, count = predictions.num_images, predictions.num_predictions
-    # Places that do not count all mark one slot behind the last.
-    is_candidate = inside.new_zeros(images * count + 1)
-    is_candidate[torch.where(inside, place, images * count)] = True
-    is_candidate = is_candidate[:-1].view(images, count)
-    counts = is_candidate.sum(dim=1)
+    counts = copies.sum(dim=1)
     total, most, lowest, highest, *numbers = torch.stack(
         [counts.sum(), counts.max(), labels.min(), labels.max(), *extra]
     ).tolist()
     check_labels(lowest, highest, predictions.num_classes)
-    return Candidates.pack(is_candidate, counts, total=total, most=most), numbers
+    return Candidates.pack(copies, counts, total=total, most=most), numbers
 
 
 def cost_rows(

@@ -12,6 +12,7 @@ from yolov7.modeling.assignment.dynamic_k import (
     CheapestObjects,
     collect_candidates,
     cost_rows,
+    count_places,
     default_max_pairs,
     owned_pairs,
     settle,
@@ -129,8 +130,9 @@ class SimOTA:
         place = targets.image_index[:, None] * count + prediction_index
         is_short = inside.sum(dim=1) < self.top_k
         # The first of two waits for the device: the sizes of all that follows.
+        is_candidate = count_places(place, inside, predictions) > 0
         candidates, (num_short,) = collect_candidates(
-            place, inside, predictions, targets.labels, is_short.sum()
+            is_candidate, predictions, targets.labels, is_short.sum()
         )
         if len(candidates) == 0:
             return Assignment.empty(pred_boxes.device, pred_boxes.dtype)

@@ -1,5 +1,7 @@
 """Losses without reduction, and the criteria that put them together."""
 
+from yolov7.modeling.losses.anchor import AnchorCriterion
+from yolov7.modeling.losses.auxiliary import AuxiliaryCriterion
 from yolov7.modeling.losses.box import ciou, diou, giou, iou, iou_squared
 from yolov7.modeling.losses.classification import bce, focal
 from yolov7.modeling.losses.dense import DenseCriterion
@@ -7,6 +9,8 @@ from yolov7.modeling.losses.diagnostics import log_diagnostics
 from yolov7.modeling.losses.normalization import rank_normalizer
 
 __all__ = [
+    "AnchorCriterion",
+    "AuxiliaryCriterion",
     "DenseCriterion",
     "bce",
     "ciou",

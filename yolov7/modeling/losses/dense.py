@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,19 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from yolov7.d2 import CfgNode, configurable
-from yolov7.modeling.assignment import Assignment
+from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
-from yolov7.modeling.build import build_assigner, find_component
-from yolov7.modeling.losses.diagnostics import log_diagnostics
+from yolov7.modeling.build import build_assigner
+from yolov7.modeling.losses.diagnostics import log_assignment
+from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
-from yolov7.modeling.registries import CRITERION_REGISTRY, LOSS_REGISTRY
+from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
 
 LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class", "loss_l1")
-
-Assigner = Callable[[DensePredictions, Tensor, Targets], Assignment]
-ElementwiseLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @CRITERION_REGISTRY.register()
@@ -88,15 +86,7 @@ class DenseCriterion(nn.Module):
         return {
             "assigner": build_assigner(cfg),
             "box_coder": box_coder,
-            "box_loss": find_component(
-                LOSS_REGISTRY, criterion.BOX_LOSS, "MODEL.CRITERION.BOX_LOSS"
-            ),
-            "class_loss": find_component(
-                LOSS_REGISTRY, criterion.CLASS_LOSS, "MODEL.CRITERION.CLASS_LOSS"
-            ),
-            "objectness_loss": find_component(
-                LOSS_REGISTRY, criterion.OBJECTNESS_LOSS, "MODEL.CRITERION.OBJECTNESS_LOSS"
-            ),
+            **elementwise_losses(cfg),
             "loss_weights": {
                 "loss_box": criterion.BOX_WEIGHT,
                 "loss_objectness": criterion.OBJECTNESS_WEIGHT,
@@ -152,15 +142,10 @@ class DenseCriterion(nn.Module):
         self, predictions: DensePredictions, targets: Targets
     ) -> tuple[dict[str, Tensor], int]:
         assignment = self._assign(predictions, targets)
-        log_diagnostics(
-            {
-                "num_foreground": len(assignment),
-                "num_foreground_per_object": len(assignment) / max(len(targets), 1),
-            }
-        )
+        log_assignment(assignment, targets)
         matched = (assignment.image_index, assignment.prediction_index)
         deltas = predictions.box_deltas[matched]
-        place = self._places(predictions, assignment.prediction_index)
+        place = predictions.places(assignment.prediction_index)
         boxes = targets.boxes.to(deltas.dtype)[assignment.target_index]
 
         def box() -> Tensor:
@@ -193,14 +178,5 @@ class DenseCriterion(nn.Module):
 
     @torch.no_grad()
     def _assign(self, predictions: DensePredictions, targets: Targets) -> Assignment:
-        pred_boxes = self.box_coder.decode(
-            predictions.box_deltas, predictions.centers, predictions.strides, predictions.anchors
-        )
+        pred_boxes = self.box_coder.decode(predictions.box_deltas, *predictions.places())
         return self.assigner(predictions, pred_boxes, targets)
-
-    @staticmethod
-    def _places(
-        predictions: DensePredictions, index: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        anchors = None if predictions.anchors is None else predictions.anchors[index]
-        return predictions.centers[index], predictions.strides[index], anchors

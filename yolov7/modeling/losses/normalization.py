@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, distributed
 
 from yolov7.d2 import get_world_size
 
 
-def rank_normalizer(count: int, *, like: Tensor) -> Tensor:
+def rank_normalizer(count: int | Tensor, *, like: Tensor) -> Tensor:
     """What a rank divides its sum of losses by, so that gradients are those of the whole batch.
 
     With ``N = max(Σ over ranks of count, 1)`` and W ranks this is ``N / W``:
@@ -17,13 +16,14 @@ def rank_normalizer(count: int, *, like: Tensor) -> Tensor:
     the whole batch for the same reason. All ranks must call it together.
 
     Args:
-        count: of this rank, e.g. its predictions that answer for an object.
+        count: of this rank, e.g. its predictions that answer for an object; a tensor holds
+            several counts, each of which is normalised on its own.
         like: decides dtype and device.
 
     Returns:
-        a scalar tensor, at least 1 / W.
+        a tensor of the counts' shape, a scalar for one; all at least 1 / W.
     """
-    total = torch.full((), count, dtype=like.dtype, device=like.device)
+    total = like.new_zeros(()) + count
     world_size = get_world_size()
     if world_size > 1:
         distributed.all_reduce(total)

@@ -1,0 +1,311 @@
+"""The criterion of YOLOv5 and YOLOv7: anchors, averages by level, IoU as objectness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from yolov7.d2 import CfgNode, configurable
+from yolov7.modeling.assignment import Assigner, Assignment
+from yolov7.modeling.box_coders import BoxCoder
+from yolov7.modeling.build import build_assigner
+from yolov7.modeling.losses.diagnostics import log_assignment
+from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses
+from yolov7.modeling.losses.normalization import rank_normalizer
+from yolov7.modeling.predictions import DensePredictions
+from yolov7.modeling.registries import CRITERION_REGISTRY
+from yolov7.modeling.targets import Targets
+from yolov7.utils.errors import ConfigError
+
+LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class")
+
+
+def scaled_weights(
+    *,
+    box: float,
+    objectness: float,
+    classes: float,
+    num_levels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+) -> dict[str, float]:
+    """The authors' scaling of loss weights that are meant for 3 levels, 80 classes and 640×640.
+
+    All by 3 / levels; the class weight by K / 80; the objectness weight by the area of the image.
+
+    Args:
+        box, objectness, classes: weights as the authors' files give them.
+        num_levels: L.
+        num_classes: K.
+        image_size: (height, width) in training.
+
+    Returns:
+        a weight for each of ``LOSS_NAMES``.
+    """
+    levels = 3 / num_levels
+    height, width = image_size
+    return {
+        "loss_box": box * levels,
+        "loss_objectness": objectness * levels * (height * width / 640**2),
+        "loss_class": classes * levels * (num_classes / 80),
+    }
+
+
+@CRITERION_REGISTRY.register()
+class AnchorCriterion(nn.Module):
+    """Compares an anchor head's predictions with targets, level by level.
+
+    With the pairs of the assigner (YOLOv7, arXiv 2207.02696, as its authors' code has it):
+
+    * ``loss_box``: the mean box loss of each level's pairs, added up over the levels;
+    * ``loss_objectness``: the mean of *all* places of a level, weighted by ``level_balance``, added
+      up. The target of a place with a pair is ``1 − iou_share + iou_share · max(1 − box loss, 0)``,
+      that of the others 0;
+    * ``loss_class``: the mean of each level's pairs and classes, added up; always 0 for one class,
+      whose score is the objectness alone. The assigner then sees a class score of 1.
+
+    The sum is multiplied by ``batch_size``, the images of one step of the optimiser, as the authors
+    do: a larger batch takes larger steps at the same learning rate.
+
+    All counts are those of the global batch: with W ranks each computes its own sums, divides them
+    by the counts of all ranks and multiplies by W, so that the average of gradients is the gradient
+    on one rank. (The authors' ranks average over their own pairs.) With accumulated gradients each
+    part of the batch is averaged on its own.
+
+    All keys are always there: without pairs, or with weight 0, a loss is a zero that hangs on the
+    graph, so that distributed training never waits for a missing gradient.
+
+    One more difference from the authors' code: where several objects have a pair with one
+    prediction, its objectness target is the *largest* of theirs. There the last one written stays,
+    which depends on the device.
+
+    Attributes:
+        loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
+
+    Args:
+        assigner: called with predictions, decoded boxes and targets.
+        box_coder: of the head's family.
+        box_loss: of ``(F, 4)`` predicted and true boxes, ``(F,)``: 1 − some IoU.
+        class_loss: of logits and targets ``(F, K)``, elementwise.
+        objectness_loss: of logits and targets ``(B, P)``, elementwise.
+        loss_weights: a weight for each of ``LOSS_NAMES``; see :func:`scaled_weights`.
+        level_balance: weight of each level's objectness, finest first.
+        batch_size: images of one step of the optimiser, all ranks together.
+        iou_share: how much of the objectness target is overlap, the rest being 1; in [0, 1].
+        label_smoothing: ε; class targets are 1 − ε/2 and ε/2 instead of 1 and 0.
+
+    Raises:
+        ValueError: when the weights' names are others.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        assigner: Assigner,
+        box_coder: BoxCoder,
+        box_loss: ElementwiseLoss,
+        class_loss: ElementwiseLoss,
+        objectness_loss: ElementwiseLoss,
+        loss_weights: Mapping[str, float],
+        level_balance: Sequence[float],
+        batch_size: int,
+        iou_share: float = 1.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if set(loss_weights) != set(LOSS_NAMES):
+            raise ValueError(f"loss_weights has {sorted(loss_weights)}, expected {LOSS_NAMES}")
+        self.assigner = assigner
+        self.box_coder = box_coder
+        self.box_loss = box_loss
+        self.class_loss = class_loss
+        self.objectness_loss = objectness_loss
+        self.loss_weights = dict(loss_weights)
+        self.level_balance = tuple(level_balance)
+        self.batch_size = batch_size
+        self.iou_share = iou_share
+        self.label_smoothing = label_smoothing
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, *, box_coder: BoxCoder) -> dict[str, Any]:
+        """Read ``MODEL.CRITERION`` and ``MODEL.ASSIGNER``; the family gives the coder.
+
+        The weights are scaled by levels, classes and ``INPUT.INPUT_SIZE``; the batch size is
+        ``SOLVER.IMS_PER_BATCH``.
+        """
+        criterion = cfg.MODEL.CRITERION
+        height, width = cfg.INPUT.INPUT_SIZE
+        return {
+            "assigner": build_assigner(cfg),
+            "box_coder": box_coder,
+            **elementwise_losses(cfg),
+            "loss_weights": scaled_weights(
+                box=criterion.BOX_WEIGHT,
+                objectness=criterion.OBJECTNESS_WEIGHT,
+                classes=criterion.CLASS_WEIGHT,
+                num_levels=len(criterion.LEVEL_BALANCE),
+                num_classes=cfg.MODEL.YOLO.CLASSES,
+                image_size=(height, width),
+            ),
+            "level_balance": criterion.LEVEL_BALANCE,
+            "batch_size": cfg.SOLVER.IMS_PER_BATCH,
+            "iou_share": criterion.OBJECTNESS_IOU_SHARE,
+            "label_smoothing": criterion.LABEL_SMOOTHING,
+        }
+
+    def forward(
+        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
+    ) -> dict[str, Tensor]:
+        """Weighted losses of a batch.
+
+        Args:
+            predictions: of B images, with objectness. Half precision is raised.
+            targets: M objects of the same images.
+            auxiliary: must be None; see ``AuxiliaryCriterion`` for an auxiliary head's losses.
+
+        Returns:
+            ``{name: scalar}`` for each of ``LOSS_NAMES``; their sum is the loss.
+
+        Raises:
+            ValueError: for predictions without objectness, or with auxiliary predictions.
+            ConfigError: for another number of levels than ``level_balance`` has.
+        """
+        sums, counts = self._of_batch(predictions, targets, auxiliary)
+        return self.average(sums, rank_normalizer(counts, like=counts))
+
+    def sums(
+        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
+    ) -> tuple[dict[str, Tensor], int]:
+        """Losses that add up over batches.
+
+        Averages by level do not add up, so this is the loss of this rank's batch, times its images.
+
+        Args:
+            predictions, targets, auxiliary: as for a call.
+
+        Returns:
+            ``{name: scalar}`` and B, by the sum of which they are to be divided.
+
+        Raises:
+            as for a call.
+        """
+        sums, counts = self._of_batch(predictions, targets, auxiliary)
+        images = predictions.num_images
+        losses = self.average(sums, counts.clamp(min=1))
+        return {name: loss * images for name, loss in losses.items()}, images
+
+    def _of_batch(
+        self, predictions: DensePredictions, targets: Targets, auxiliary: None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        if auxiliary is not None:
+            raise ValueError("AnchorCriterion has no losses for auxiliary predictions")
+        with torch.autocast(predictions.class_logits.device.type, enabled=False):
+            predictions = predictions.at_least_float32()
+            assignment, _ = self.assign(predictions, targets)
+            log_assignment(assignment, targets)
+            return self.level_sums(predictions, targets, assignment)
+
+    @torch.no_grad()
+    def assign(self, predictions: DensePredictions, targets: Targets) -> tuple[Assignment, Tensor]:
+        """The assigner's pairs, and the decoded boxes ``(B, P, 4)`` they were chosen by."""
+        boxes = self.box_coder.decode(predictions.box_deltas, *predictions.places())
+        return self.assigner(certain_if_single(predictions), boxes, targets), boxes
+
+    def level_sums(
+        self, predictions: DensePredictions, targets: Targets, assignment: Assignment
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses before they are averaged.
+
+        Args:
+            predictions: of B images, float32 or float64, with objectness.
+            targets: M objects.
+            assignment: F pairs of them.
+
+        Returns:
+            ``{name: (L,)}``, the sums on each level of each of ``LOSS_NAMES``, and ``(L + 1,)``
+            counts: the pairs of each level, and the images. Both add up over ranks.
+
+        Raises:
+            ValueError: for predictions without objectness.
+            ConfigError: for another number of levels than ``level_balance`` has.
+        """
+        logits = predictions.objectness_logits
+        if logits is None:
+            raise ValueError("AnchorCriterion needs predictions with objectness_logits")
+        levels = len(predictions.level_sizes)
+        if levels != len(self.level_balance):
+            raise ConfigError(
+                f"MODEL.CRITERION.LEVEL_BALANCE has {len(self.level_balance)} numbers, but the "
+                f"head predicts on {levels} levels; give one a level, finest first"
+            )
+        matched = (assignment.image_index, assignment.prediction_index)
+        place = predictions.places(assignment.prediction_index)
+        boxes = targets.boxes.to(logits.dtype)[assignment.target_index]
+        level = predictions.level_index()[assignment.prediction_index]
+        membership = functional.one_hot(level, levels).to(logits.dtype)
+
+        box = self.box_loss(self.box_coder.decode(predictions.box_deltas[matched], *place), boxes)
+        overlap = (1 - box.detach()).clamp(min=0)
+        wanted = self._objectness_targets(predictions, assignment, overlap)
+        objectness = self.objectness_loss(logits, wanted).split(predictions.level_counts, dim=1)
+        means = [
+            balance * part.sum() / max(part.shape[1], 1)
+            for balance, part in zip(self.level_balance, objectness, strict=True)
+        ]
+        classes = self._class_losses(predictions.class_logits[matched], targets, assignment)
+        sums = {
+            "loss_box": (box[:, None] * membership).sum(0),
+            "loss_objectness": torch.stack(means),
+            "loss_class": (classes[:, None] * membership).sum(0),
+        }
+        images = logits.new_full((1,), predictions.num_images)
+        return sums, torch.cat([membership.sum(0), images])
+
+    def average(self, sums: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
+        """Weighted losses from what :meth:`level_sums` gives, the counts being positive."""
+        pairs, images = counts[:-1], counts[-1]
+        divisors = dict(zip(LOSS_NAMES, (pairs, images, pairs), strict=True))
+        losses = {}
+        for name, parts in sums.items():
+            weight = self.loss_weights[name] * self.batch_size
+            # The sum of nothing: 0 times a loss would be NaN for an infinite one.
+            nothing = weight == 0
+            losses[name] = parts[:0].sum() if nothing else weight * (parts / divisors[name]).sum()
+        return losses
+
+    def _objectness_targets(
+        self, predictions: DensePredictions, assignment: Assignment, overlap: Tensor
+    ) -> Tensor:
+        wanted = torch.zeros_like(predictions.objectness_logits).flatten()
+        place = assignment.image_index * predictions.num_predictions + assignment.prediction_index
+        values = 1 - self.iou_share + self.iou_share * overlap
+        return wanted.scatter_reduce_(0, place, values, "amax").view_as(
+            predictions.objectness_logits
+        )
+
+    def _class_losses(self, logits: Tensor, targets: Targets, assignment: Assignment) -> Tensor:
+        """Losses ``(F,)`` of logits ``(F, K)``, averaged over the classes."""
+        num_classes = logits.shape[1]
+        if num_classes == 1:
+            return logits[:, :0].sum(dim=1)
+        labels = targets.labels[assignment.target_index]
+        hard = functional.one_hot(labels, num_classes).to(logits.dtype)
+        wanted = hard * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return self.class_loss(logits, wanted).mean(dim=1)
+
+
+def certain_if_single(predictions: DensePredictions) -> DensePredictions:
+    """The same predictions with class score 1 when there is only one class.
+
+    No loss trains that class's logit, so it must not decide anything.
+    """
+    if predictions.num_classes != 1:
+        return predictions
+    certain = torch.full_like(predictions.class_logits, torch.inf)
+    return replace(predictions, class_logits=certain)
