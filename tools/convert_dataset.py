@@ -9,7 +9,7 @@ import json
 import yaml
 
 from yolov7.config import load_config
-from yolov7.d2 import CfgNode, DatasetCatalog
+from yolov7.d2 import CfgNode, DatasetCatalog, MetadataCatalog
 from yolov7.data import register_from_config
 from yolov7.data.conversion import (
     CocoWriter,
@@ -117,6 +117,7 @@ def read_source(text: str, cfg: CfgNode) -> SourceSplit:
         return read_split(split, name)
     finally:
         DatasetCatalog.remove(name)
+        MetadataCatalog.pop(name)
 
 
 def main() -> None:

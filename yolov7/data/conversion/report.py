@@ -24,8 +24,8 @@ class ConversionReport:
         lost: what was left out or changed -> how often.
         notes: what is kept, but may be in the way of other programs -> how often.
         unused_classes: classes without an object in any split.
-        largest_shift: the farthest that an edge of a box moved by rounding, in pixels; clipping is
-            counted in `lost`.
+        largest_shift: the farthest that an edge of a box moved, in pixels, by rounding or because
+            a polygon's hull became the box.
         entries: what a config's `DATASETS.REGISTER` says to use the result, without NAME.
     """
 
@@ -71,7 +71,7 @@ class ConversionReport:
         for what, number in sorted(self.notes.items()):
             yield f"  note: {number} {what}"
         if self.largest_shift:
-            yield f"  rounding moved edges of boxes by at most {self.largest_shift:.2g} pixels"
+            yield f"  edges of boxes moved by at most {self.largest_shift:.2g} pixels"
         if self.unused_classes:
             yield f"  classes without an object: {', '.join(self.unused_classes)}"
         yield "To use it:"

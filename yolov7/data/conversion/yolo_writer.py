@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from yolov7.data.conversion.report import ConversionReport
 from yolov7.data.conversion.source import SourceSplit, check_names
 from yolov7.data.conversion.voc_writer import number_text
 from yolov7.data.formats.record import Annotation, Record, xyxy
-from yolov7.data.formats.yolo import label_file
+from yolov7.data.formats.yolo import RESERVED_ENTRIES, label_file
 from yolov7.data.image_io import read_image_size
 from yolov7.utils.errors import DatasetError
 
@@ -49,6 +50,10 @@ class YoloWriter:
         check_names(splits, format_name="YOLO")
         description: dict[str, object] = {}
         for split in splits:
+            if split.name in RESERVED_ENTRIES:
+                raise DatasetError(
+                    f"data.yaml has another use for '{split.name}'; rename the split."
+                )
             description[split.name] = f"images/{split.name}"
             report.images[split.name] = len(split.records)
             report.objects[split.name] = 0
@@ -130,11 +135,12 @@ class YoloWriter:
         (points,) = annotation["segmentation"]
         inside = [min(max(v, 0), sides[place % 2]) for place, v in enumerate(points)]
         report.lose("polygons clipped to their image", inside != points)
-        xs, ys = inside[::2], inside[1::2]
-        hull = [min(xs), min(ys), max(xs), max(ys)]
-        moved = max(abs(a - b) for a, b in zip(hull, edges, strict=True))
-        report.lose("boxes replaced by a polygon's hull, over 1 pixel away", moved > 1)
         texts = [number_text(v / sides[place % 2]) for place, v in enumerate(inside)]
+        xs = [float(text) * sides[0] for text in texts[::2]]
+        ys = [float(text) * sides[1] for text in texts[1::2]]
+        hull = [min(xs), min(ys), max(xs), max(ys)]
+        report.lose("boxes replaced by their polygon's hull", not np.allclose(hull, edges))
+        report.shift(edges, hull)
         return " ".join((str(annotation["category_id"]), *texts))
 
 

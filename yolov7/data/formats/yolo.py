@@ -23,7 +23,8 @@ from yolov7.utils.names import suggest
 
 logger = logging.getLogger(__name__)
 
-_SPLITS = ("train", "val", "test")
+#: Entries of a data.yaml that are not splits.
+RESERVED_ENTRIES = ("path", "names", "nc", "download", "channels", "kpt_shape", "flip_idx")
 
 
 def load_yolo(
@@ -45,7 +46,7 @@ def load_yolo(
 
     Args:
         data_file: the yaml file: `path`, `train`, `val`, `test`, `names`, `nc`.
-        split: one of train, val, test.
+        split: train, val, test, or another entry of the same kind.
         root: folder to use instead of `path`; for files that were written on another machine.
         dataset_name: the registered name.
         class_names: wanted order of the classes, a permutation of `names`.
@@ -194,9 +195,11 @@ class _Description:
     def images(self, split: str) -> list[str]:
         """Find the images of a split, each once."""
         entry = self.content.get(split)
-        if split not in _SPLITS or not entry:
-            given = [name for name in _SPLITS if self.content.get(name)]
-            raise DatasetError(f"{self.file}: there is no split '{split}'.{suggest(split, given)}")
+        if split in RESERVED_ENTRIES or not entry:
+            given = [key for key in self.content if key not in RESERVED_ENTRIES]
+            raise DatasetError(
+                f"{self.file}: there is no split '{split}'.{suggest(split, map(str, given))}"
+            )
         files: dict[str, None] = {}
         for place in entry if isinstance(entry, list) else [entry]:
             if not isinstance(place, str):
