@@ -18,7 +18,7 @@ from yolov7.engine.black_box import replay
 from yolov7.engine.evaluate import evaluate_weights
 from yolov7.engine.launch import choose_device, launch
 from yolov7.engine.precision import Precision
-from yolov7.engine.run_folder import prepare_run
+from yolov7.engine.run_folder import exclusive_run, prepare_run
 from yolov7.engine.setup import build_trainer
 from yolov7.engine.trainer import TrainingStopped
 from yolov7.modeling import build_detector
@@ -43,16 +43,18 @@ def main(args: Namespace) -> int:
         setup_logger()
         repeated = replay(build_detector(cfg), args.replay, Precision.from_config(cfg))
         return 0 if repeated else 1
-    prepare_run(cfg, training=not args.eval_only)
     if args.eval_only:
+        prepare_run(cfg, training=False)
         evaluate_weights(cfg, resume=args.resume)
         return 0
-    trainer = build_trainer(cfg, resume=args.resume)
-    try:
-        trainer.train()
-    except TrainingStopped as stopped:
-        logger.info("Training %s; go on with --resume.", stopped)
-        return 128 + stopped.signal_number
+    with exclusive_run(cfg):
+        prepare_run(cfg)
+        trainer = build_trainer(cfg, resume=args.resume)
+        try:
+            trainer.train()
+        except TrainingStopped as stopped:
+            logger.info("Training %s; go on with --resume.", stopped)
+            return 128 + stopped.signal_number
     return 0
 
 

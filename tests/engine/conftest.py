@@ -1,14 +1,19 @@
-"""A toy to train: linear regression on samples that are pure functions of the iteration."""
+"""A toy to train, linear regression on samples that are pure functions of the iteration; and a
+tiny YOLOX with a data set of four pictures."""
 
 from __future__ import annotations
 
+import json
 import logging
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from yolov7.checkpoint import Checkpointer
+from yolov7.config import get_config
 from yolov7.engine import hooks
 from yolov7.engine.ema import ModelEMA
 from yolov7.engine.trainer import Trainer
@@ -119,3 +124,49 @@ def make_toy(tmp_path):
         return Toy(folder, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """Four pictures of 64x64 with one object each, as a COCO data set."""
+    folder = tmp_path_factory.mktemp("shapes")
+    images, annotations = [], []
+    for i in range(1, 5):
+        picture = np.full((64, 64, 3), 40 * i, np.uint8)
+        x, y, side, kind = 8 + 4 * i, 20, 24, i % 2
+        cv2.rectangle(picture, (x, y), (x + side, y + side), (255, 255 * kind, 0), -1)
+        cv2.imwrite(str(folder / f"{i}.png"), picture)
+        images.append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 64})
+        annotations.append(
+            {"id": i, "image_id": i, "category_id": 5 + kind, "bbox": [x, y, side, side],
+             "area": side * side, "iscrowd": 0}
+        )  # fmt: skip
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 5 + k, "name": name} for k, name in enumerate(["square", "disc"])],
+    }
+    (folder / "labels.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def cfg(shapes, tmp_path):
+    cfg = get_config()
+    cfg.DATASETS.REGISTER = [
+        {"NAME": f"{shapes.name}_shapes", "FORMAT": "coco",
+         "ANNOTATIONS": str(shapes / "labels.json"), "IMAGES": str(shapes)}
+    ]  # fmt: skip
+    cfg.DATASETS.TRAIN = (f"{shapes.name}_shapes",)
+    cfg.DATASETS.TEST = (f"{shapes.name}_shapes",)
+    cfg.OUTPUT_DIR = str(tmp_path / "run")
+    cfg.merge_from_list(
+        ["MODEL.DEVICE", "cpu", "MODEL.META_ARCHITECTURE", "YOLOX", "MODEL.YOLO.CLASSES", 2,
+         "MODEL.BACKBONE.NAME", "CSPDarknet", "MODEL.YOLO.WIDTH_MUL", 0.125,
+         "MODEL.YOLO.DEPTH_MUL", 0.33, "MODEL.PIXEL_MEAN", [0.0, 0.0, 0.0],
+         "MODEL.DARKNET.DEPTH_WISE", True, "INPUT.INPUT_SIZE", [64, 64],
+         "SOLVER.IMS_PER_BATCH", 2, "SOLVER.MAX_ITER", 3, "SOLVER.WARMUP_ITERS", 0,
+         "SOLVER.STEPS", (), "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.EMA.ENABLED", True,
+         "DATALOADER.NUM_WORKERS", 0, "SEED", 1]
+    )  # fmt: skip
+    return cfg

@@ -1,18 +1,24 @@
+import errno
 import json
 import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
 import torch
 
+from yolov7.analysis import LoaderVerdict
 from yolov7.checkpoint import load_checkpoint
 from yolov7.d2 import EventWriter, HookBase, JSONWriter, get_event_storage
+from yolov7.data import SampleCost
 from yolov7.engine import hooks
 from yolov7.engine.metrics_file import drop_lines_from
+from yolov7.engine.tensorboard_writer import TensorBoardWriter
 from yolov7.engine.trainer import TrainingStopped
+from yolov7.utils.errors import UserError
 
 
 class EachIteration(HookBase):
@@ -116,9 +122,13 @@ def test_timer_puts_the_time_of_iterations(make_toy):
     assert iteration == 2
 
 
+def report(judge=lambda **measured: None, cost=SampleCost, **options):
+    return hooks.LoaderReport(judge=judge, cost=cost, **options)
+
+
 def test_skipped_images_are_counted_and_reported(make_toy, caplog):
-    report = hooks.LoaderReport(num_workers=2, period=3)
-    toy = make_toy(max_iter=4, more_hooks=[report])
+    loader_report = report(period=3)
+    toy = make_toy(max_iter=4, more_hooks=[loader_report])
     batches = [
         [{**sample, "skipped_images": 1} for sample in batch] for batch in toy.trainer.loader
     ]
@@ -127,21 +137,36 @@ def test_skipped_images_are_counted_and_reported(make_toy, caplog):
         toy.trainer.train()
     assert "12 missing or unreadable images were replaced by others, 12 so far" in caplog.text
     assert "4 missing or unreadable images were replaced by others, 16 so far" in caplog.text
-    assert report.state_dict() == {"skipped": 16}
+    assert loader_report.state_dict() == {"skipped": 16}
 
 
-def test_waiting_for_data_is_said_once(make_toy, caplog):
-    report = hooks.LoaderReport(num_workers=0, period=1000)
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_the_loader_is_judged_early_and_in_the_end(make_toy, caplog, is_bound):
+    """Steps of 1 s wait 0.9 s, later ones 0.4 s; the first five have no time yet."""
+    measured = []
 
-    class Slow(HookBase):
+    def judge(**measurements):
+        measured.append(measurements)
+        return LoaderVerdict(is_bound, 0.5, f"verdict {len(measured)}")
+
+    class Times(HookBase):
         def after_step(self):
-            self.trainer.storage.put_scalars(time=1.0, data_time=0.9)
+            iteration = self.trainer.iter
+            self.trainer.storage.put_scalar("data_time", 0.9 if iteration < 105 else 0.4)
+            if iteration >= 5:
+                self.trainer.storage.put_scalar("time", 1.0)
 
-    toy = make_toy(max_iter=250, period=0, more_hooks=[Slow(), report])
-    with caplog.at_level(logging.WARNING, logger="yolov7"):
+    loader_report = report(judge, lambda: SampleCost(8, 2.0, 1.0), period=1000)
+    toy = make_toy(max_iter=205, period=0, more_hooks=[Times(), loader_report])
+    with caplog.at_level(logging.INFO, logger="yolov7"):
         toy.trainer.train()
-    assert caplog.text.count("waits for data") == 1
-    assert "DATALOADER.NUM_WORKERS" in caplog.text
+    early, last = measured
+    assert early["waiting_seconds"] == pytest.approx(0.9)
+    assert last["waiting_seconds"] == pytest.approx(0.65)
+    assert early["step_seconds"] == last["step_seconds"] == pytest.approx(1.0)
+    assert (early["batch_size"], early["cost"]) == (4, SampleCost(8, 2.0, 1.0))
+    said = [record for record in caplog.records if "verdict" in record.getMessage()]
+    assert [record.levelname for record in said] == ["WARNING" if is_bound else "INFO"] * 2
 
 
 def test_writers_write_each_period_and_close(make_toy):
@@ -155,9 +180,43 @@ def test_writers_write_each_period_and_close(make_toy):
         def close(self):
             self.calls.append("closed")
 
-    writer = Writer()
-    make_toy(max_iter=8, more_hooks=[hooks.Writing([writer], period=3)]).trainer.train()
-    assert writer.calls == [2, 5, 7, 8, "closed"]
+    evaluation = hooks.Evaluation(lambda: {"bbox/AP": 1.0}, period=0)
+    for more, calls in (([], [2, 5, 7, "closed"]), ([evaluation], [2, 5, 7, 8, "closed"])):
+        writer = Writer()
+        writing = hooks.Writing([writer], period=3)
+        make_toy(max_iter=8, more_hooks=[*more, writing]).trainer.train()
+        assert writer.calls == calls
+
+
+def test_a_full_disk_of_a_writer_is_a_clear_error(make_toy, tmp_path, caplog):
+    """The last checkpoint stays; the writers' further complaints do not hide the first one."""
+
+    class Full(EventWriter):
+        def write(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        close = write
+
+    writing = hooks.Writing([Full()], period=6)
+    with pytest.raises(UserError, match=r"Full cannot write .*: No space left on device.*--resume"):
+        make_toy(max_iter=8, more_hooks=[writing]).trainer.train()
+    assert load_checkpoint(tmp_path / "model_0000003.pth")["iteration"] == 3
+    assert "Writing could not end orderly: Full cannot write" in caplog.text
+
+
+def test_tensorboards_full_disk_is_noticed(make_toy, tmp_path, monkeypatch):
+    """Its thread writes when it likes; what went wrong there arrives with a later call."""
+    writer = TensorBoardWriter(tmp_path)
+    record_writer = writer._writer.file_writer.event_writer._async_writer._writer
+
+    def fail(data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(record_writer, "write", fail)
+    # Python would print what the thread raises.
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    with pytest.raises(UserError, match="TensorBoardWriter cannot write"):
+        make_toy(max_iter=50, more_hooks=[hooks.Writing([writer], period=1)]).trainer.train()
 
 
 def test_pictures_of_a_fresh_and_of_a_resumed_run(make_toy):

@@ -1,66 +1,18 @@
 import json
 import logging
 
-import cv2
-import numpy as np
 import pytest
 import torch
 import yaml
 
 from yolov7.checkpoint import load_checkpoint, save_checkpoint
-from yolov7.config import get_config, load_config
+from yolov7.config import load_config
 from yolov7.engine.evaluate import evaluate_weights
 from yolov7.engine.run_folder import prepare_run
 from yolov7.engine.setup import build_trainer
 from yolov7.utils.errors import ConfigError, UserError
 
 NAMES = ["square", "disc"]
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    """Four pictures of 64x64 with one object each, as a COCO data set."""
-    folder = tmp_path_factory.mktemp("shapes")
-    images, annotations = [], []
-    for i in range(1, 5):
-        picture = np.full((64, 64, 3), 40 * i, np.uint8)
-        x, y, side, kind = 8 + 4 * i, 20, 24, i % 2
-        cv2.rectangle(picture, (x, y), (x + side, y + side), (255, 255 * kind, 0), -1)
-        cv2.imwrite(str(folder / f"{i}.png"), picture)
-        images.append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 64})
-        annotations.append(
-            {"id": i, "image_id": i, "category_id": 5 + kind, "bbox": [x, y, side, side],
-             "area": side * side, "iscrowd": 0}
-        )  # fmt: skip
-    content = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 5 + k, "name": name} for k, name in enumerate(NAMES)],
-    }
-    (folder / "labels.json").write_text(json.dumps(content))
-    return folder
-
-
-@pytest.fixture
-def cfg(shapes, tmp_path):
-    cfg = get_config()
-    cfg.DATASETS.REGISTER = [
-        {"NAME": f"{shapes.name}_shapes", "FORMAT": "coco",
-         "ANNOTATIONS": str(shapes / "labels.json"), "IMAGES": str(shapes)}
-    ]  # fmt: skip
-    cfg.DATASETS.TRAIN = (f"{shapes.name}_shapes",)
-    cfg.DATASETS.TEST = (f"{shapes.name}_shapes",)
-    cfg.OUTPUT_DIR = str(tmp_path / "run")
-    cfg.merge_from_list(
-        ["MODEL.DEVICE", "cpu", "MODEL.META_ARCHITECTURE", "YOLOX", "MODEL.YOLO.CLASSES", 2,
-         "MODEL.BACKBONE.NAME", "CSPDarknet", "MODEL.YOLO.WIDTH_MUL", 0.125,
-         "MODEL.YOLO.DEPTH_MUL", 0.33, "MODEL.PIXEL_MEAN", [0.0, 0.0, 0.0],
-         "MODEL.DARKNET.DEPTH_WISE", True, "INPUT.INPUT_SIZE", [64, 64],
-         "SOLVER.IMS_PER_BATCH", 2, "SOLVER.MAX_ITER", 3, "SOLVER.WARMUP_ITERS", 0,
-         "SOLVER.STEPS", (), "SOLVER.CHECKPOINT_PERIOD", 2, "SOLVER.EMA.ENABLED", True,
-         "DATALOADER.NUM_WORKERS", 0, "SEED", 1]
-    )  # fmt: skip
-    return cfg
 
 
 @pytest.mark.slow

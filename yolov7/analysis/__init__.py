@@ -1,5 +1,6 @@
 """Measurements of models and data that both tools and trainer use."""
 
+from yolov7.analysis.loader_verdict import LoaderVerdict, judge_loader
 from yolov7.analysis.model_statistics import (
     ModelStatistics,
     PartStatistics,
@@ -10,10 +11,12 @@ from yolov7.analysis.model_statistics import (
 )
 
 __all__ = [
+    "LoaderVerdict",
     "ModelStatistics",
     "PartStatistics",
     "analyze_config",
     "analyze_model",
     "count_flops",
     "count_parameters",
+    "judge_loader",
 ]

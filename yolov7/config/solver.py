@@ -27,8 +27,12 @@ def add_solver_config(cfg: CfgNode) -> None:
     solver.CHECKPOINT_KEEP = 3
     # Iterations between two lines of the log, of metrics.json and of TensorBoard.
     solver.LOG_PERIOD = 20
-    # Only algorithms that give the same bits every time: slower on GPUs; CPUs do so anyway.
+    # Only algorithms that give the same bits every time: slower on GPUs; CPUs do so anyway. An
+    # operation that has no such algorithm is named in a warning when it first runs.
     solver.DETERMINISTIC = False
+    # Training ends when so many evaluations in a row (every TEST.EVAL_PERIOD) were not better by
+    # TEST.BEST_METRIC than the best before them; 0 never. It then lacks its LAST_PHASE_ITERS.
+    solver.EARLY_STOPPING_PATIENCE = 0
 
     # Exponential moving average of the weights, which is evaluated and shipped. The decay rises
     # as DECAY * (1 - exp(-updates / TAU)).

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -165,7 +166,16 @@ def _child(
     }
     if args.debug:
         sys.argv.append("--debug")
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=_die_with, args=(parent.pid,), daemon=True).start()
     run_command(lambda: _join(main, args, device, local_rank, local_size, options))
+
+
+def _die_with(parent: int) -> None:
+    """End this process like its parent, which was killed: nobody would see or stop it."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _join(

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from yolov7.checkpoint import remove_temporaries
 from yolov7.config import changed_but_not_honoured
-from yolov7.d2 import CfgNode, CommonMetricPrinter, get_local_size, get_rank, is_main_process
+from yolov7.d2 import (
+    CfgNode,
+    CommonMetricPrinter,
+    all_gather,
+    get_local_size,
+    get_rank,
+    is_main_process,
+)
+from yolov7.engine.determinism import use_exact_algorithms
 from yolov7.utils.atomic import atomic_write
-from yolov7.utils.environment import collect_environment
+from yolov7.utils.environment import available_cores, collect_environment
+from yolov7.utils.errors import UserError
+from yolov7.utils.file_lock import locked_folder
 from yolov7.utils.logging import setup_logger
 
 logger = logging.getLogger(__name__)
@@ -35,6 +46,8 @@ def prepare_run(cfg: CfgNode, *, training: bool = True) -> None:
     package = CommonMetricPrinter.__module__.partition(".")[0]
     if package != "yolov7":
         setup_logger(output_dir, rank=get_rank(), name=package)
+    if cfg.SOLVER.DETERMINISTIC:
+        setup_logger(output_dir, rank=get_rank(), name="py.warnings")
     if is_main_process():
         logger.info("The machine:\n%s", collect_environment())
         logger.info("The config:\n%s", cfg.dump())
@@ -47,19 +60,30 @@ def prepare_run(cfg: CfgNode, *, training: bool = True) -> None:
     _set_up_torch(cfg)
 
 
+@contextlib.contextmanager
+def exclusive_run(cfg: CfgNode) -> Iterator[None]:
+    """Keep every other training out of the output folder; all ranks must enter it together.
+
+    Raises:
+        UserError: on all ranks, when another process trains there; it is named.
+    """
+    with contextlib.ExitStack() as lock:
+        error = None
+        if is_main_process():
+            try:
+                lock.enter_context(locked_folder(cfg.OUTPUT_DIR))
+            except UserError as refusal:
+                error = refusal
+        error = next(filter(None, all_gather(error)), None)
+        if error is not None:
+            raise error
+        yield
+
+
 def _set_up_torch(cfg: CfgNode) -> None:
-    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not cfg.SOLVER.DETERMINISTIC
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
     if cfg.SOLVER.DETERMINISTIC:
-        # What has no exact algorithm warns by its name and goes on.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.deterministic = True
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        use_exact_algorithms()
     if get_local_size() > 1:
         # The ranks of a machine share its cores; torchrun's default of one thread leaves most idle.
-        torch.set_num_threads(max(1, _available_cores() // get_local_size()))
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        torch.set_num_threads(max(1, available_cores() // get_local_size()))

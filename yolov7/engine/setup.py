@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,36 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from yolov7.analysis import judge_loader
 from yolov7.checkpoint import Checkpointer, load_checkpoint, load_weights, save_checkpoint
 from yolov7.d2 import (
     CfgNode,
     CommonMetricPrinter,
     HookBase,
     JSONWriter,
+    get_local_size,
     get_rank,
     get_world_size,
     is_main_process,
     shared_random_seed,
     synchronize,
 )
-from yolov7.data import build_train_loader, training_records
+from yolov7.data import SampleLoader, build_train_loader, training_records
 from yolov7.engine import hooks
 from yolov7.engine.black_box import BlackBox
 from yolov7.engine.class_list import class_list_of_dataset
 from yolov7.engine.drawings import Drawings
 from yolov7.engine.ema import ModelEMA
-from yolov7.engine.evaluate import inference_copy, memory_format, run_evaluation
+from yolov7.engine.evaluate import common_copy, inference_copy, memory_format, run_evaluation
 from yolov7.engine.metrics_file import drop_lines_from
 from yolov7.engine.precision import Precision
 from yolov7.engine.tensorboard_writer import TensorBoardWriter
 from yolov7.engine.trainer import Trainer
 from yolov7.engine.training_state import TrainingState, check_resumable
+from yolov7.engine.validation_loss import check_validation_loss, validation_losses
 from yolov7.modeling import build_detector
 from yolov7.solver import build_gradient_clipper, build_lr_scheduler, build_optimizer
+from yolov7.utils.environment import available_cores
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
 from yolov7.utils.seeding import seed_all
@@ -60,6 +65,7 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         DatasetError: see `yolov7.data.load_records`.
         WeightsError: the checkpoint is damaged, or the weights are of another model.
     """
+    _check_numbers(cfg)
     checkpointer = Checkpointer(cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP)
     checkpoint = _last_checkpoint(checkpointer) if resume else None
     if not resume and (checkpointer.folder / "last_checkpoint").exists():
@@ -75,8 +81,9 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     precision = Precision.from_config(cfg)
     records = training_records(cfg)
     loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
-    _check_parts(cfg)
     model = _build_model(cfg)
+    if cfg.TEST.VALIDATION_LOSS:
+        check_validation_loss(cfg, model)
     if checkpoint is None and cfg.MODEL.WEIGHTS:
         load_weights(model, cfg.MODEL.WEIGHTS)
     # Before the average is made: this gives all ranks the weights of rank 0.
@@ -109,8 +116,8 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         extra={"classes": classes.state_dict()},
     )
     drawings = Drawings.from_config(cfg, classes.names)
-    trainer.register_hooks([hooks.StopSignals(), hooks.IterationTimer()])
-    trainer.register_hooks([hooks.LearningRate(scheduler)])
+    timer = hooks.IterationTimer()
+    trainer.register_hooks([hooks.StopSignals(), timer, hooks.LearningRate(scheduler)])
     if ema is not None:
         trainer.register_hooks([hooks.EMAUpdate(ema)])
     if cfg.SOLVER.LAST_PHASE_ITERS and "loss_l1" in loss_weights:
@@ -118,17 +125,16 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     if cfg.DATASETS.TEST:
         evaluated = model if ema is None else ema.model
         trainer.register_hooks(_evaluation_hooks(cfg, trainer, evaluated, state, drawings))
-    trainer.register_hooks(
-        [hooks.LoaderReport(num_workers=cfg.DATALOADER.NUM_WORKERS, period=cfg.SOLVER.LOG_PERIOD)]
-    )
+    trainer.register_hooks([_loader_report(cfg, loader)])
     if is_main_process():
         trainer.register_hooks(_main_process_hooks(cfg, start_iter, records, drawings))
-    # Last: what it saves is the state in which the next iteration starts.
+    # After what acts on a step: it saves the state in which the next iteration starts.
     trainer.register_hooks(
         [
             hooks.Checkpointing(
                 checkpointer, collect=state.collect, period=cfg.SOLVER.CHECKPOINT_PERIOD
-            )
+            ),
+            hooks.TimeReport(timer),
         ]
     )
     if checkpoint is not None:
@@ -165,7 +171,8 @@ def _choose_seed(cfg: CfgNode, checkpoint: Mapping[str, Any] | None) -> int:
     return seed
 
 
-def _check_parts(cfg: CfgNode) -> None:
+def _check_numbers(cfg: CfgNode) -> None:
+    """Refuse what contradicts itself before anything is built."""
     per_rank = cfg.SOLVER.IMS_PER_BATCH // get_world_size()
     parts = cfg.SOLVER.ACCUMULATION_STEPS
     if parts < 1 or per_rank % parts:
@@ -175,6 +182,18 @@ def _check_parts(cfg: CfgNode) -> None:
         )
     if cfg.SOLVER.LOG_PERIOD < 1:
         raise ConfigError(f"SOLVER.LOG_PERIOD must be at least 1, got {cfg.SOLVER.LOG_PERIOD}.")
+    if cfg.TEST.VALIDATION_LOSS and not cfg.DATASETS.TEST:
+        raise ConfigError("TEST.VALIDATION_LOSS is True, but DATASETS.TEST names no data set.")
+    patience = cfg.SOLVER.EARLY_STOPPING_PATIENCE
+    if patience < 0:
+        raise ConfigError(
+            f"SOLVER.EARLY_STOPPING_PATIENCE must be 0 (never) or more, got {patience}."
+        )
+    if patience and not (cfg.DATASETS.TEST and cfg.TEST.EVAL_PERIOD > 0):
+        raise ConfigError(
+            f"SOLVER.EARLY_STOPPING_PATIENCE is {patience} evaluations, but there are none during "
+            "training: set DATASETS.TEST and TEST.EVAL_PERIOD."
+        )
 
 
 def _build_model(cfg: CfgNode) -> nn.Module:
@@ -233,17 +252,35 @@ def _evaluation_hooks(
     def evaluate() -> dict[str, float]:
         model = inference_copy(cfg, evaluated)
         results = run_evaluation(cfg, model)
+        if cfg.TEST.VALIDATION_LOSS:
+            weights = trainer.bare_model.criterion.loss_weights
+            results |= validation_losses(cfg, common_copy(evaluated), loss_weights=weights)
         if is_main_process():
             drawings.predictions(model, trainer.iter)
         synchronize()
         return results
 
     def save_best(about: dict[str, Any]) -> None:
-        save_checkpoint(Path(cfg.OUTPUT_DIR) / "model_best.pth", {**state.weights(), **about})
+        if is_main_process():
+            save_checkpoint(Path(cfg.OUTPUT_DIR) / "model_best.pth", {**state.weights(), **about})
 
     evaluation = hooks.Evaluation(evaluate, period=cfg.TEST.EVAL_PERIOD)
     best = hooks.BestCheckpoint(evaluation, metric=cfg.TEST.BEST_METRIC, save=save_best)
-    return [evaluation, best]
+    patience = cfg.SOLVER.EARLY_STOPPING_PATIENCE
+    stopping = [hooks.EarlyStopping(best, patience=patience)] if patience else []
+    return [evaluation, best, *stopping]
+
+
+def _loader_report(cfg: CfgNode, loader: SampleLoader) -> HookBase:
+    on_gpu = torch.device(cfg.MODEL.DEVICE).type != "cpu"
+    judge = partial(
+        judge_loader,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_processes=get_local_size(),
+        cores=available_cores(),
+        training_threads=1 if on_gpu else torch.get_num_threads(),
+    )
+    return hooks.LoaderReport(judge=judge, cost=lambda: loader.cost, period=cfg.SOLVER.LOG_PERIOD)
 
 
 def _main_process_hooks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ from yolov7.d2 import EventStorage, HookBase, all_gather
 from yolov7.engine.precision import Precision
 from yolov7.engine.step_summary import StepSummary
 from yolov7.solver.gradient_clipping import GradientClipper
+
+logger = logging.getLogger(__name__)
 
 Batch = list[dict[str, Any]]
 
@@ -52,6 +55,7 @@ class Trainer:
 
     Attributes:
         iter: the current iteration; `max_iter` once training is complete.
+        max_iter: number of iterations; `finish_early` lowers it.
         storage: the event storage of the run.
         batch: the samples of the current iteration.
         summary: the losses of the current iteration.
@@ -59,6 +63,7 @@ class Trainer:
         initial_rng_state: what the generators are set to before the first step; None to leave
             them. Set when training is resumed.
         stop_signal: the signal on which all ranks stop after this iteration, or None.
+        hook_seconds: what the hooks of each class have taken so far.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Trainer:
         self.accumulation_steps = accumulation_steps
         self.on_nonfinite_loss = on_nonfinite_loss
         self.hooks: list[HookBase] = []
+        self.hook_seconds: dict[str, float] = {}
         self.storage: EventStorage | None = None
         self.batch: Batch = []
         self.summary: StepSummary | None = None
@@ -105,6 +111,11 @@ class Trainer:
         """Whether all iterations are done."""
         return self.iter >= self.max_iter
 
+    @property
+    def is_last_step(self) -> bool:
+        """Whether no step of this run follows the present one; right after the step only."""
+        return self.iter + 1 >= self.max_iter or self.stop_signal is not None
+
     def register_hooks(self, hooks: Iterable[HookBase]) -> None:
         """Append hooks, ours or detectron2's."""
         for hook in hooks:
@@ -118,6 +129,10 @@ class Trainer:
         """Ask all ranks to stop after the next completed step; safe in a signal handler."""
         self._requested_signal = signal_number
 
+    def finish_early(self, num_iter: int) -> None:
+        """Let the training be complete after `num_iter` iterations; all ranks must ask for it."""
+        self.max_iter = min(self.max_iter, num_iter)
+
     def train(self) -> None:
         """Run from `start_iter` to `max_iter`.
 
@@ -129,9 +144,11 @@ class Trainer:
             try:
                 self._call_hooks("before_train")
                 self._run()
-            finally:
-                self.storage.iter = self.iter
-                self._call_hooks("after_train")
+            except BaseException:
+                self._end_after_error()
+                raise
+            self.storage.iter = self.iter
+            self._call_hooks("after_train")
         if self.stop_signal is not None:
             raise TrainingStopped(self.stop_signal, self.iter)
 
@@ -199,9 +216,22 @@ class Trainer:
         no_sync = getattr(self.model, "no_sync", nullcontext)
         return no_sync()
 
+    def _end_after_error(self) -> None:
+        """Let every hook end, whatever becomes of the others: the first error is what counts."""
+        self.storage.iter = self.iter
+        for hook in self.hooks:
+            try:
+                hook.after_train()
+            except Exception as error:
+                logger.warning("%s could not end orderly: %s", type(hook).__name__, error)
+
     def _call_hooks(self, method: str) -> None:
+        started = time.perf_counter()
         for hook in self.hooks:
             getattr(hook, method)()
+            name, ended = type(hook).__name__, time.perf_counter()
+            self.hook_seconds[name] = self.hook_seconds.get(name, 0.0) + ended - started
+            started = ended
 
 
 def split_batch(batch: Batch, num_parts: int) -> list[Batch]:

@@ -28,6 +28,24 @@ def collect_environment() -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def available_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """Count the cores that this process may use: of its affinity and its container's quota.
+
+    Args:
+        quota_file: where Linux keeps the quota of a control group (version 2).
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        with open(quota_file, encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

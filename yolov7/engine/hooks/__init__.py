@@ -2,6 +2,7 @@
 
 from yolov7.engine.hooks.best_checkpoint import BestCheckpoint
 from yolov7.engine.hooks.checkpointing import Checkpointing
+from yolov7.engine.hooks.early_stopping import EarlyStopping
 from yolov7.engine.hooks.ema_update import EMAUpdate
 from yolov7.engine.hooks.evaluation import Evaluation
 from yolov7.engine.hooks.iteration_timer import IterationTimer
@@ -11,12 +12,14 @@ from yolov7.engine.hooks.loss_phase import LossPhase
 from yolov7.engine.hooks.pictures import Pictures
 from yolov7.engine.hooks.progress_bar import ProgressBar
 from yolov7.engine.hooks.stop_signals import StopSignals
+from yolov7.engine.hooks.time_report import TimeReport
 from yolov7.engine.hooks.writing import Writing
 
 __all__ = [
     "BestCheckpoint",
     "Checkpointing",
     "EMAUpdate",
+    "EarlyStopping",
     "Evaluation",
     "IterationTimer",
     "LearningRate",
@@ -25,5 +28,6 @@ __all__ = [
     "Pictures",
     "ProgressBar",
     "StopSignals",
+    "TimeReport",
     "Writing",
 ]

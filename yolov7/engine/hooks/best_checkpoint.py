@@ -16,22 +16,30 @@ logger = logging.getLogger(__name__)
 class BestCheckpoint(HookBase):
     """Saves after every evaluation that is better than all before it.
 
-    Register it after the evaluation. The best number so far is part of the checkpoint.
+    Register it after the evaluation. What it knows is the same on all ranks, and part of the
+    checkpoint.
 
     Args:
         evaluation: whose results are looked at.
-        metric: the number that decides, the larger the better, for example "bbox/AP".
-        save: called with {"metric", "value", "iteration"}; on the rank that has results.
+        metric: the number that decides, for example "bbox/AP". The larger the better, unless
+            "loss" is in its name.
+        save: called with {"metric", "value", "iteration"} on all ranks.
+
+    Attributes:
+        best: the best number so far, or None.
+        best_iter: the iteration it belongs to, or None.
+        evaluations_since: how many evaluations were not better since then; NaN is not better.
     """
 
     def __init__(
         self, evaluation: Evaluation, *, metric: str, save: Callable[[dict[str, Any]], None]
     ):
+        self.metric = metric
+        self.best: float | None = None
+        self.best_iter: int | None = None
+        self.evaluations_since = 0
         self._evaluation = evaluation
-        self._metric = metric
         self._save = save
-        self._best: float | None = None
-        self._best_iter: int | None = None
         self._seen_iter: int | None = None
 
     def after_step(self) -> None:
@@ -41,26 +49,41 @@ class BestCheckpoint(HookBase):
         self._look()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"metric": self._metric, "best": self._best, "best_iter": self._best_iter}
+        return {
+            "metric": self.metric,
+            "best": self.best,
+            "best_iter": self.best_iter,
+            "evaluations_since": self.evaluations_since,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state["metric"] == self._metric:
-            self._best, self._best_iter = state["best"], state["best_iter"]
+        if state["metric"] == self.metric:
+            self.best, self.best_iter = state["best"], state["best_iter"]
+            # Checkpoints of before there was early stopping lack it.
+            self.evaluations_since = state.get("evaluations_since", 0)
 
     def _look(self) -> None:
         results, iteration = self._evaluation.results, self._evaluation.evaluated_iter
         if not results or iteration == self._seen_iter:
             return
         self._seen_iter = iteration
-        value = results.get(self._metric, math.nan)
-        if self._metric not in results:
+        if self.metric not in results:
             logger.warning(
-                "TEST.BEST_METRIC '%s' is not among the results (%s): no best checkpoint.",
-                self._metric,
+                "TEST.BEST_METRIC '%s' is not among the results (%s): no best checkpoint, and no "
+                "early stopping.",
+                self.metric,
                 ", ".join(results),
             )
-        if math.isnan(value) or (self._best is not None and value <= self._best):
             return
-        self._best, self._best_iter = value, iteration
-        self._save({"metric": self._metric, "value": value, "iteration": iteration})
-        logger.info("The best %s so far: %.3f.", self._metric, value)
+        value = results[self.metric]
+        if not self._is_better(value):
+            self.evaluations_since += 1
+            return
+        self.best, self.best_iter, self.evaluations_since = value, iteration, 0
+        self._save({"metric": self.metric, "value": value, "iteration": iteration})
+        logger.info("The best %s so far: %.3f.", self.metric, value)
+
+    def _is_better(self, value: float) -> bool:
+        if math.isnan(value) or self.best is None:
+            return not math.isnan(value)
+        return value < self.best if "loss" in self.metric else value > self.best

@@ -12,9 +12,9 @@ from yolov7.d2 import HookBase, is_main_process, synchronize
 class Checkpointing(HookBase):
     """Saves every so many iterations, after the last one, and when a signal stops training.
 
-    Register it last: what a checkpoint holds is then the state in which the next iteration
-    starts, and what other hooks did for this iteration (evaluation, metrics) is not lost by a
-    kill that follows.
+    Register it after all hooks that act on a step: what a checkpoint holds is then the state in
+    which the next iteration starts, and what other hooks did for this iteration (evaluation,
+    metrics) is not lost by a kill that follows.
 
     Args:
         checkpointer: where to save.
@@ -33,7 +33,7 @@ class Checkpointing(HookBase):
         done = self.trainer.iter + 1
         if done == self.trainer.max_iter:
             self._save(lambda state: self._checkpointer.save("model_final", state))
-        elif self.trainer.stop_signal is not None or (self._period and done % self._period == 0):
+        elif self.trainer.is_last_step or (self._period and done % self._period == 0):
             self._save(lambda state: self._checkpointer.save_numbered(self.trainer.iter, state))
 
     def _save(self, write: Callable[[dict[str, Any]], Any]) -> None:

@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import logging
-import os
+from collections.abc import Callable
 
+from yolov7.analysis import LoaderVerdict
 from yolov7.d2 import HookBase, all_gather
+from yolov7.data import SampleCost
 
 logger = logging.getLogger(__name__)
 
-_WINDOW = 100
-_TOO_MUCH_WAITING = 0.25
+_FIRST_LOOK = 100
 
 
 class LoaderReport(HookBase):
-    """Says once when training waits for data, and counts skipped images.
+    """Says whether training waits for data, and counts skipped images.
+
+    The verdict comes once early, after a hundred iterations that were timed, and in the end. That
+    of the rank that waits most counts, since the others wait for it.
 
     Args:
-        num_workers: of each rank's loader, for the advice.
-        period: iterations between two looks; all ranks exchange their counts then.
+        judge: called with `step_seconds`, `waiting_seconds`, `batch_size` and `cost`.
+        cost: what this rank's samples have cost so far.
+        period: iterations between two looks at skipped images; all ranks exchange their counts
+            then.
     """
 
-    def __init__(self, *, num_workers: int, period: int):
-        self._num_workers = num_workers
+    def __init__(
+        self,
+        *,
+        judge: Callable[..., LoaderVerdict],
+        cost: Callable[[], SampleCost],
+        period: int,
+    ):
+        self._judge = judge
+        self._cost = cost
         self._period = period
         self._skipped_since = 0
         self._skipped = 0
-        self._has_warned = False
+        self._timed_steps = 0
+        self._seconds = 0.0
+        self._waiting = 0.0
 
     def after_step(self) -> None:
         self._skipped_since += sum(s.get("skipped_images", 0) for s in self.trainer.batch)
-        done = self.trainer.iter + 1
-        is_last = done == self.trainer.max_iter or self.trainer.stop_signal is not None
-        if done % self._period == 0 or is_last:
+        is_last = self.trainer.is_last_step
+        if (self.trainer.iter + 1) % self._period == 0 or is_last:
             self._count_skipped()
-        if not self._has_warned and done % _WINDOW == 0:
-            self._look_at_waiting()
+        was_timed = self._look_at_clock()
+        if (was_timed and self._timed_steps == _FIRST_LOOK) or (is_last and self._timed_steps):
+            self._say_verdict()
 
     def state_dict(self) -> dict[str, int]:
         return {"skipped": self._skipped}
@@ -56,19 +71,24 @@ class LoaderReport(HookBase):
             )
         self.trainer.storage.put_scalar("skipped_images", self._skipped, smoothing_hint=False)
 
-    def _look_at_waiting(self) -> None:
-        histories = self.trainer.storage.histories()
-        if "time" not in histories:
-            return
-        total = histories["time"].avg(_WINDOW)
-        waiting = histories["data_time"].avg(_WINDOW)
-        if waiting < _TOO_MUCH_WAITING * total:
-            return
-        self._has_warned = True
-        logger.warning(
-            "Training waits for data %.0f %% of the time: with %d workers on %d cores, raise "
-            "DATALOADER.NUM_WORKERS, or store smaller images, or use fewer augmentations.",
-            100 * waiting / total,
-            self._num_workers,
-            os.cpu_count(),
+    def _look_at_clock(self) -> bool:
+        """Add this step's times; the first steps have none, while caches and workers start."""
+        latest = self.trainer.storage.latest()
+        seconds, when = latest.get("time", (0.0, None))
+        if when != self.trainer.iter:
+            return False
+        self._timed_steps += 1
+        self._seconds += seconds
+        self._waiting += latest["data_time"][0]
+        return True
+
+    def _say_verdict(self) -> None:
+        mine = (self._waiting / self._seconds, self._waiting, self._seconds, self._cost())
+        _, waiting, seconds, cost = max(all_gather(mine), key=lambda times: times[0])
+        verdict = self._judge(
+            step_seconds=seconds / self._timed_steps,
+            waiting_seconds=waiting / self._timed_steps,
+            batch_size=len(self.trainer.batch),
+            cost=cost,
         )
+        logger.log(logging.WARNING if verdict.is_loader_bound else logging.INFO, verdict.text)

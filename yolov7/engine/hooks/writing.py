@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from yolov7.d2 import EventWriter, HookBase
+from yolov7.utils.errors import UserError
 
 
 class Writing(HookBase):
@@ -13,26 +14,39 @@ class Writing(HookBase):
     Args:
         writers: log line, metrics.json, TensorBoard …
         period: iterations between calls.
+
+    Raises:
+        UserError: a writer meets a full disk or the like.
     """
 
     def __init__(self, writers: Sequence[EventWriter], *, period: int):
         self._writers = writers
         self._period = period
-        self._written_iter: int | None = None
+        self._written_iter = -1
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
-        is_last = done == self.trainer.max_iter or self.trainer.stop_signal is not None
-        if done % self._period == 0 or is_last:
+        if done % self._period == 0 or self.trainer.is_last_step:
             self._write()
 
     def after_train(self) -> None:
-        if self.trainer.iter != self._written_iter:
+        newest = max((when for _, when in self.trainer.storage.latest().values()), default=-1)
+        if newest > self._written_iter:
             self._write()
         for writer in self._writers:
-            writer.close()
+            _reporting_disk_errors(writer, writer.close)
 
     def _write(self) -> None:
         self._written_iter = self.trainer.iter
         for writer in self._writers:
-            writer.write()
+            _reporting_disk_errors(writer, writer.write)
+
+
+def _reporting_disk_errors(writer: EventWriter, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise UserError(
+            f"{type(writer).__name__} cannot write into the output folder: "
+            f"{error.strerror or error}. Make room and go on from the last checkpoint by --resume."
+        ) from error
