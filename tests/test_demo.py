@@ -125,6 +125,16 @@ def test_grey_alpha_and_16_bit_files(tmp_path):
     assert len(report.images) == 3 and report.num_detections == 3
 
 
+@pytest.mark.parametrize("name", ["a#1=b.png", "with space.jpg", "Bär 画像.png", "a[1].png"])
+def test_odd_names_stay_as_they_are(tmp_path, name):
+    file = tmp_path / "in" / name
+    file.parent.mkdir()
+    file.write_bytes(cv2.imencode(file.suffix, np.full((20, 30, 3), 90, np.uint8))[1].tobytes())
+    (image,) = run_demo(StubPredictor(), find_inputs([str(file)]), tmp_path / "out").images
+    assert image["file_name"] == str(file)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {name, "detections.json"}
+
+
 def test_unreadable_picture_is_an_error_that_names_it(tmp_path):
     good, bad = write(tmp_path / "in" / "a.png"), tmp_path / "in" / "b.png"
     bad.write_bytes(b"no picture")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from yolov7.data.image_io import read_image, read_image_size, read_record_image
+from yolov7.data.mappers import TestMapper
 from yolov7.utils.errors import ImageError
 
 
@@ -97,10 +102,6 @@ def test_exif_orientation_is_applied(tmp_path, pixels, suffix, orientation):
     assert abs(image.astype(int) - expected).max() <= 2
 
 
-def test_names_that_are_not_ascii(tmp_path, pixels):
-    assert read_image(save(tmp_path / "Bär 画像.png", pixels)).shape == (48, 64, 3)
-
-
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"absent\.jpg: No such file"):
         read_image(tmp_path / "absent.jpg")
@@ -130,6 +131,112 @@ def test_cut_off_file_is_an_error_and_not_half_grey(tmp_path, pixels, suffix, ke
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(ImageError, match=f"cut{suffix}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("missing", [10, 400])
+def test_training_and_demo_refuse_a_jpeg_that_lacks_its_end(tmp_path, pixels, options, missing):
+    path = save(tmp_path / "cut.jpg", pixels, quality=95, **options)
+    path.write_bytes(path.read_bytes()[:-missing])
+    record = {"file_name": str(path), "height": 48, "width": 64, "annotations": []}
+    readers = [lambda: read_image(path), lambda: read_record_image(record)]
+    readers.append(lambda: TestMapper(input_size=(64, 64))({**record, "image_id": 1}))
+    for read in readers:
+        with pytest.raises(ImageError, match=r"cut\.jpg .*damaged, cut off"):
+            read()
+
+
+def test_opencvs_other_reader_would_make_pixels_up(tmp_path, pixels):
+    path = save(tmp_path / "cut.jpg", pixels, quality=95)
+    path.write_bytes(path.read_bytes()[:-400])
+    assert cv2.imread(str(path)).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (480, 640)])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_without_its_end_marker_is_refused_or_has_all_its_pixels(
+    tmp_path, pixels, shape, missing
+):
+    path = save(tmp_path / "a.jpg", cv2.resize(pixels, shape[::-1]), quality=95)
+    whole = read_image(path)
+    path.write_bytes(path.read_bytes()[:-missing])
+    with contextlib.suppress(ImageError):
+        assert (read_image(path) == whole).all()
+
+
+def png(width: int, height: int, rows: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("size", [(100_000, 100_000), (2**31 - 1, 2**31 - 1), (2_000_000, 1)])
+def test_huge_declared_sizes_are_refused_before_they_fill_the_memory(tmp_path, size):
+    (tmp_path / "bomb.png").write_bytes(png(*size, bytes(1000)))
+    with pytest.raises(ImageError, match=r"bomb\.png"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_more_pixels_than_opencv_allows_is_explained(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png(100_000, 100_000, bytes(1000)))
+    with pytest.raises(ImageError, match=r"bomb\.png .*declares more than 2\^30 pixels"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_a_jpeg_that_declares_more_than_it_has_is_refused(tmp_path, pixels):
+    path = save(tmp_path / "a.jpg", pixels)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\xff\xc0") + 5
+    data[place : place + 4] = struct.pack(">HH", 65_000, 65_000)
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=r"a\.jpg .*2\^30 pixels"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
+def test_the_first_picture_of_several_is_taken(tmp_path, suffix):
+    path = tmp_path / f"several{suffix}"
+    pictures = [Image.fromarray(np.full((20, 30, 3), grey, np.uint8)) for grey in (200, 50, 0)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    assert abs(read_image(path).astype(int) - 200).max() <= 2
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".jpg"), ("JPEG", ".png"), ("BMP", ".webp")])
+def test_the_content_counts_and_not_the_suffix(tmp_path, pixels, kind, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(pixels).save(path, format=kind, **({"quality": 95} if kind == "JPEG" else {}))
+    expected = np.asarray(Image.open(path)).astype(int)
+    assert abs(read_image(path, "RGB") - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "name", ["Bär 画像.png", "a#1=b.png", "%20 &+[x].png", "'q\".png", "-a.png"]
+)
+def test_names_may_have_any_characters(tmp_path, pixels, name):
+    path = save(tmp_path / name, pixels)
+    assert (read_image(path, "RGB") == pixels).all()
+    assert (read_record_image({"file_name": str(path)}, "RGB") == pixels).all()
+
+
+def test_what_follows_the_image_in_its_file_does_not_matter(tmp_path, pixels):
+    path = save(tmp_path / "a.png", pixels)
+    path.write_bytes(path.read_bytes() + b"more")
+    assert (read_image(path, "RGB") == pixels).all()
+
+
+def test_a_png_with_a_wrong_byte_is_refused(tmp_path, pixels):
+    """PNG has checksums; JPEG has not, and a wrong byte in its middle gives other pixels."""
+    path = save(tmp_path / "a.png", pixels)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=r"a\.png"):
         read_image(path)
 
 

@@ -28,8 +28,14 @@ def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
 
     The EXIF orientation is applied; grey images are repeated over the three channels; of images
     with alpha the colours are taken as they are stored, without blending; 16-bit images become
-    value // 256 (colour TIFF: rounded instead); palettes and CMYK are converted to colours.
-    Decoding is always at full size: JPEG at a reduced size is faster, but gives other pixels.
+    value // 256 (colour TIFF: rounded instead); palettes and CMYK are converted to colours; of
+    animations and files of several pages the first picture is taken. What kind of file it is, its
+    content says, not its suffix. Decoding is always at full size: JPEG at a reduced size is faster,
+    but gives other pixels.
+
+    A file that is cut off is an error: no pixel is made up, as `cv2.imread` does, which fills the
+    rest of a JPEG with grey where `cv2.imdecode` refuses. (A JPEG that lacks nothing but its end
+    marker has all its pixels; small ones are read, others refused.)
 
     Args:
         file_name: path of any kind of image that OpenCV reads.
@@ -39,7 +45,8 @@ def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
         (H, W, 3) uint8, contiguous and writable.
 
     Raises:
-        ImageError: the file is missing, empty, cut off or not an image; it names the file.
+        ImageError: the file is missing, empty, cut off, not an image, or declares more pixels than
+            OpenCV allows (2³⁰); it names the file.
     """
     if format not in _FORMATS:
         raise ValueError(f"format must be one of {_FORMATS}, got {format!r}")
@@ -56,6 +63,12 @@ def read_image(file_name: str | Path, format: str = "BGR") -> np.ndarray:
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
+        if "MAX_IMAGE" in error.err:
+            raise ImageError(
+                f"Image {file_name} ({data.size} bytes) declares more than 2^30 pixels, or a side "
+                "of more than 2^20: it is damaged, or made to fill the memory. If it is neither, "
+                "raise the environment variable OPENCV_IO_MAX_IMAGE_PIXELS (_WIDTH, _HEIGHT)."
+            ) from error
         raise ImageError(f"Cannot decode image {file_name}: {error.err}.") from error
     if image is None:
         raise ImageError(
