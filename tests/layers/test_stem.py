@@ -1,6 +1,6 @@
 import torch
 
-from yolov7.layers import FocusStem, space_to_depth
+from yolov7.layers import ConvStem, FocusStem, space_to_depth
 
 
 def test_order_of_the_four_pixels():
@@ -21,3 +21,11 @@ def test_blocks_keep_their_places():
 
 def test_stem_halves_the_image():
     assert FocusStem(3, 8)(torch.zeros(2, 3, 32, 64)).shape == (2, 8, 16, 32)
+
+
+def test_stem_of_convolutions_halves_the_image_in_the_middle_one():
+    stem = ConvStem(3, 8)
+    assert stem(torch.zeros(2, 3, 32, 64)).shape == (2, 8, 16, 32)
+    convs = [unit.conv for unit in stem.convs]
+    assert [conv.out_channels for conv in convs] == [4, 8, 8]
+    assert [conv.stride[0] for conv in convs] == [1, 2, 1]

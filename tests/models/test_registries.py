@@ -20,7 +20,8 @@ BACKBONES, NECKS, HEADS = ours(BACKBONE_REGISTRY), ours(NECK_REGISTRY), ours(HEA
 def small_config(**names):
     """The smallest model that has every kind of layer."""
     cfg = get_config()
-    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.DEVICE = "YOLOX", "cpu"
+    family = "YOLOV7" if names.get("HEAD") == "AnchorHead" else "YOLOX"
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.DEVICE = family, "cpu"
     cfg.MODEL.BACKBONE.NAME = BACKBONES[0]
     for section, name in names.items():
         cfg.MODEL[section].NAME = name
@@ -44,9 +45,9 @@ def make_batch(*counts):
 
 
 def test_the_registries_are_filled_by_the_import():
-    assert "CSPDarknet" in BACKBONES
-    assert {"CSPPAFPN", "Identity"} <= set(NECKS)
-    assert "DecoupledHead" in HEADS
+    assert {"CSPDarknet", "ELANNet"} <= set(BACKBONES)
+    assert {"CSPPAFPN", "ELANPAFPN", "Identity"} <= set(NECKS)
+    assert {"AnchorHead", "DecoupledHead"} <= set(HEADS)
 
 
 @pytest.mark.parametrize("strides", [[8, 16, 32], [8, 16]])

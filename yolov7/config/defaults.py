@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolov7.config.datasets import add_dataset_config
+from yolov7.config.elan import add_elan_config
 from yolov7.config.input import add_input_config
 from yolov7.config.model import add_model_config
 from yolov7.config.solver import add_solver_config
@@ -17,6 +18,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
         cfg: what `get_cfg()` of detectron2 or of the seam returns.
     """
     add_model_config(cfg)
+    add_elan_config(cfg)
     add_input_config(cfg)
     add_dataset_config(cfg)
     add_solver_config(cfg)

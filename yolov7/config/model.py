@@ -24,6 +24,12 @@ def add_model_config(cfg: CfgNode) -> None:
     model.YOLO = CfgNode()
     # Number of classes; must equal the data sets' number of classes.
     model.YOLO.CLASSES = 80
+    # Anchors for each stride of MODEL.NECK.IN_STRIDES, ascending: [width, height] in pixels.
+    model.YOLO.ANCHORS = [
+        [[12, 16], [19, 36], [40, 28]],
+        [[36, 75], [76, 55], [72, 146]],
+        [[142, 110], [192, 243], [459, 401]],
+    ]
     # Detections below this score are dropped. Above 0.05 it lowers the measured AP.
     model.YOLO.CONF_THRESHOLD = 0.01
     # IoU above which the weaker of two detections is dropped.
@@ -54,6 +60,10 @@ def add_model_config(cfg: CfgNode) -> None:
     model.HEAD.CHANNELS = 256
     # Initial probability of a class and of an object at every place (bias initialisation).
     model.HEAD.PRIOR_PROBABILITY = 0.01
+    # AnchorHead: its 3x3 convolution, "conv" or "rep_conv" (several branches in training), and
+    # whether learned vectors are added before and multiplied after the prediction (YOLOR).
+    model.HEAD.PRE_CONV = "rep_conv"
+    model.HEAD.IMPLICIT = True
 
     model.ASSIGNER = CfgNode()
     model.ASSIGNER.NAME = "SimOTA"

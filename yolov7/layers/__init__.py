@@ -8,21 +8,39 @@ from yolov7.layers.conv import (
     fuse_conv_batch_norm,
 )
 from yolov7.layers.csp import Bottleneck, CSPBlock
+from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
+from yolov7.layers.elan import EELAN, ELAN, elan_block
+from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.norm import NormFactory, yolo_batch_norm
+from yolov7.layers.rep_conv import RepConv
 from yolov7.layers.spp import SPP
-from yolov7.layers.stem import FocusStem, space_to_depth
+from yolov7.layers.stem import ConvStem, FocusStem, space_to_depth
+from yolov7.layers.transition import TRANSITIONS, PoolConvTransition, TransitionFactory
 
 __all__ = [
     "ACTIVATIONS",
+    "EELAN",
+    "ELAN",
     "SPP",
+    "SPPCSPC",
+    "TRANSITIONS",
     "Bottleneck",
     "CSPBlock",
     "ConvFactory",
     "ConvNormAct",
+    "ConvStem",
     "DepthwiseSeparableConv",
     "FocusStem",
+    "ImplicitA",
+    "ImplicitConv",
+    "ImplicitM",
     "ModuleFactory",
     "NormFactory",
+    "PoolConvTransition",
+    "RepConv",
+    "TinySPPCSPC",
+    "TransitionFactory",
+    "elan_block",
     "find_activation",
     "fuse_conv_batch_norm",
     "space_to_depth",

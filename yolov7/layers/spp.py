@@ -39,15 +39,27 @@ class SPP(nn.Module):
         parts = {"norm": norm, "activation": activation}
         self.squeeze = ConvNormAct(in_channels, hidden, 1, **parts)
         self.mix = ConvNormAct(hidden * (len(kernel_sizes) + 1), out_channels, 1, **parts)
-        # The maximum over a window of 9 is the maximum over a window of 5 of maxima over 5, so
-        # each pooling continues from the one before: the same numbers for a fraction of the work.
-        self.window_sizes = [
-            larger - smaller + 1
-            for smaller, larger in zip([1, *kernel_sizes], kernel_sizes, strict=False)
-        ]
+        self.kernel_sizes = tuple(kernel_sizes)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = [self.squeeze(x)]
-        for size in self.window_sizes:
-            maps.append(F.max_pool2d(maps[-1], size, stride=1, padding=size // 2))
-        return self.mix(torch.cat(maps, dim=1))
+        return self.mix(torch.cat(pooled_pyramid(self.squeeze(x), self.kernel_sizes), dim=1))
+
+
+def pooled_pyramid(x: Tensor, kernel_sizes: Sequence[int]) -> list[Tensor]:
+    """Maxima of `x` over windows of stride 1, of unchanged size, after `x` itself.
+
+    The maximum over a window of 9 is the maximum over a window of 5 of maxima over 5, so each
+    pooling continues from the one before: the same numbers for a fraction of the work.
+
+    Args:
+        x: (B, C, H, W).
+        kernel_sizes: odd, ascending sides of the windows.
+
+    Returns:
+        `x` and one map for each window.
+    """
+    maps = [x]
+    for smaller, larger in zip([1, *kernel_sizes], kernel_sizes, strict=False):
+        size = larger - smaller + 1
+        maps.append(F.max_pool2d(maps[-1], size, stride=1, padding=size // 2))
+    return maps

@@ -42,3 +42,30 @@ class FocusStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(space_to_depth(x))
+
+
+class ConvStem(nn.Module):
+    """Three 3×3 convolutions, the middle one strided: YOLOv7's stem (arXiv:2207.02696).
+
+    Maps (B, in_channels, H, W) with even H, W to (B, out_channels, H/2, W/2). The first
+    convolution, at full resolution, has half of the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: NormFactory = yolo_batch_norm,
+        activation: ModuleFactory = nn.SiLU,
+    ) -> None:
+        super().__init__()
+        parts = {"norm": norm, "activation": activation}
+        self.convs = nn.Sequential(
+            ConvNormAct(in_channels, out_channels // 2, 3, **parts),
+            ConvNormAct(out_channels // 2, out_channels, 3, stride=2, **parts),
+            ConvNormAct(out_channels, out_channels, 3, **parts),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convs(x)

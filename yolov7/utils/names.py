@@ -1,9 +1,14 @@
-"""Suggestions for names that do not exist."""
+"""Names that a config gives: looking them up, and suggestions for those that do not exist."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from yolov7.utils.errors import ConfigError
+
+Value = TypeVar("Value")
 
 _MOST_LISTED = 12
 
@@ -32,3 +37,19 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     if 0 < len(names) <= _MOST_LISTED:
         text += f" There are: {', '.join(names)}."
     return text
+
+
+def look_up(table: Mapping[str, Value], name: str, key: str) -> Value:
+    """What a table holds under a name that a config gives.
+
+    Args:
+        table: {name: value}.
+        name: the name to find.
+        key: the config key that holds the name, for the error message.
+
+    Raises:
+        ConfigError: the table has no such name; the message suggests the nearest one.
+    """
+    if name not in table:
+        raise ConfigError(f"{key}: there is no '{name}'.{suggest(name, table)}")
+    return table[name]

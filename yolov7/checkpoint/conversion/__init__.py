@@ -9,16 +9,25 @@ from typing import Any
 from torch import Tensor
 
 from yolov7.checkpoint.conversion.renaming import Shapes
+from yolov7.checkpoint.conversion.yolov7 import convert_yolov7
 from yolov7.checkpoint.conversion.yolox import convert_yolox
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
 
-__all__ = ["CONVERTERS", "Converter", "Shapes", "convert_weights", "convert_yolox"]
+__all__ = [
+    "CONVERTERS",
+    "Converter",
+    "Shapes",
+    "convert_weights",
+    "convert_yolov7",
+    "convert_yolox",
+]
 
 Converter = Callable[[str | os.PathLike[str] | Mapping[str, Any], Shapes], dict[str, Tensor]]
 """(file or what it holds, {name: shape} of our model) to our state dict."""
 
 CONVERTERS: dict[str, Converter] = {
+    "yolov7": convert_yolov7,
     "yolox": convert_yolox,
 }
 

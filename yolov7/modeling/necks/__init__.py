@@ -2,7 +2,16 @@
 
 from yolov7.modeling.necks.csp_pafpn import CSPPAFPN
 from yolov7.modeling.necks.darknet_fpn import DarknetFPN
-from yolov7.modeling.necks.features import pyramid_name, select_by_stride
+from yolov7.modeling.necks.elan_pafpn import ELANPAFPN
+from yolov7.modeling.necks.features import pyramid_name, select_by_stride, tap_name
 from yolov7.modeling.necks.identity import Identity
 
-__all__ = ["CSPPAFPN", "DarknetFPN", "Identity", "pyramid_name", "select_by_stride"]
+__all__ = [
+    "CSPPAFPN",
+    "ELANPAFPN",
+    "DarknetFPN",
+    "Identity",
+    "pyramid_name",
+    "select_by_stride",
+    "tap_name",
+]

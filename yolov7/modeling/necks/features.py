@@ -42,3 +42,12 @@ def pyramid_name(stride: int) -> str:
     if stride != 1 << level:
         raise ConfigError(f"strides of a feature pyramid are powers of two, got {stride}")
     return f"p{level}"
+
+
+def tap_name(stride: int) -> str:
+    """Name of a tap for deep supervision: `aux3` for stride 8, `aux4` for 16.
+
+    Raises:
+        ConfigError: the stride is not a power of two.
+    """
+    return f"aux{pyramid_name(stride).removeprefix('p')}"

@@ -1,0 +1,156 @@
+"""The backbones of YOLOv7, from tiny to E6E (arXiv:2207.02696)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.layers import (
+    TRANSITIONS,
+    ConvStem,
+    FocusStem,
+    ModuleFactory,
+    NormFactory,
+    TransitionFactory,
+    elan_block,
+    find_activation,
+    yolo_batch_norm,
+)
+from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
+from yolov7.modeling.scaling import scaled_depth, scaled_width
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import look_up
+
+STEMS: Mapping[str, TransitionFactory] = {
+    "convs": ConvStem,
+    "reorg": FocusStem,
+    "conv": TRANSITIONS["conv"],
+}
+"""Stems by the name that a config gives them; each halves the resolution."""
+
+
+@BACKBONE_REGISTRY.register()
+class ELANNet(Backbone):
+    """A stem of stride 2, then stages: a transition that halves the resolution and an ELAN block.
+
+    Maps images (B, C, H, W), H and W multiples of `size_divisibility`, to the asked ones of
+    `stage2`, `stage3` … with strides 4, 8 …. Stages deeper than the last one asked for are not
+    built.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        stem: TransitionFactory = ConvStem,
+        stem_channels: int = 64,
+        transitions: Sequence[TransitionFactory],
+        transition_channels: Sequence[int],
+        channels: Sequence[int],
+        hidden_channels: Sequence[int],
+        num_convs: int = 4,
+        pick_every: int = 2,
+        num_branches: int = 1,
+        out_features: Sequence[str] = ("stage3", "stage4", "stage5"),
+        activation: ModuleFactory = nn.SiLU,
+        norm: NormFactory = yolo_batch_norm,
+    ) -> None:
+        """
+        Args:
+            in_channels: channels of the images.
+            stem, stem_channels: makes the stem, and its width.
+            transitions: make the transition of each stage.
+            transition_channels: width after each transition.
+            channels: width after each stage.
+            hidden_channels: width inside each stage's block.
+            num_convs, pick_every: of the blocks, see `ELAN`.
+            num_branches: 1 for ELAN, more for E-ELAN.
+            out_features: names of the maps to return.
+            activation, norm: make these layers.
+
+        Raises:
+            ConfigError: `out_features` has a name that is no stage, the lists differ in length, or
+                a transition cannot change the width.
+        """
+        super().__init__()
+        lengths = [len(x) for x in (transitions, transition_channels, channels, hidden_channels)]
+        if len(set(lengths)) != 1:
+            raise ConfigError(
+                "MODEL.ELAN: TRANSITIONS, TRANSITION_CHANNELS, CHANNELS and HIDDEN_CHANNELS have "
+                f"{', '.join(map(str, lengths))} entries; expected one for each stage"
+            )
+        parts = {"norm": norm, "activation": activation}
+        strides = stage_strides(len(channels))
+        self._out_features = choose_stages(out_features, strides, backbone="ELANNet")
+        self._out_feature_strides = {name: strides[name] for name in self._out_features}
+        widths = dict(zip(strides, channels, strict=True))
+        self._out_feature_channels = {name: widths[name] for name in self._out_features}
+        self.stem = stem(in_channels, stem_channels, **parts)
+        self._stage_names = []
+        before = stem_channels
+        for index, (name, stride) in enumerate(strides.items()):
+            if stride > self.size_divisibility:
+                break
+            middle, after = transition_channels[index], channels[index]
+            try:
+                transition = transitions[index](before, middle, **parts)
+            except ValueError as error:
+                raise ConfigError(f"MODEL.ELAN.TRANSITIONS[{index}]: {error}") from error
+            block = elan_block(
+                middle,
+                after,
+                hidden_channels=hidden_channels[index],
+                conv_channels=hidden_channels[index],
+                num_convs=num_convs,
+                pick_every=pick_every,
+                num_branches=num_branches,
+                **parts,
+            )
+            self.add_module(name, nn.Sequential(transition, block))
+            self._stage_names.append(name)
+            before = after
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
+        """Layers from `MODEL.ELAN`; `MODEL.YOLO` scales transitions and the depth of blocks."""
+        elan = cfg.MODEL.ELAN
+        return {
+            "in_channels": input_shape.channels,
+            "stem": look_up(STEMS, elan.STEM, "MODEL.ELAN.STEM"),
+            "stem_channels": scaled_width(cfg, elan.STEM_CHANNELS),
+            "transitions": [
+                look_up(TRANSITIONS, name, "MODEL.ELAN.TRANSITIONS") for name in elan.TRANSITIONS
+            ],
+            "transition_channels": [scaled_width(cfg, n) for n in elan.TRANSITION_CHANNELS],
+            "channels": [scaled_width(cfg, n) for n in elan.CHANNELS],
+            "hidden_channels": elan.HIDDEN_CHANNELS,
+            "num_convs": max(scaled_depth(cfg, elan.CONVS), 1),
+            "pick_every": elan.PICK_EVERY,
+            "num_branches": elan.BRANCHES,
+            "out_features": stages_of_strides(
+                cfg.MODEL.NECK.IN_STRIDES, stage_strides(len(elan.CHANNELS)), backbone="ELANNet"
+            ),
+            "activation": find_activation(elan.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),
+        }
+
+    @property
+    def size_divisibility(self) -> int:
+        """Sides of the images must be multiples of the coarsest stride."""
+        return self._out_feature_strides[self._out_features[-1]]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        x, features = self.stem(images), {}
+        for name in self._stage_names:
+            x = self.get_submodule(name)(x)
+            if name in self._out_feature_strides:
+                features[name] = x
+        return features
+
+
+def stage_strides(num_stages: int) -> dict[str, int]:
+    """{name: stride} of so many stages: stage2 has stride 4, stage3 stride 8 …."""
+    return {f"stage{level}": 2**level for level in range(2, 2 + num_stages)}

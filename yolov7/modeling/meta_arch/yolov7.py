@@ -1,0 +1,75 @@
+"""YOLOv7 (Wang, Bochkovskiy, Liao, arXiv:2207.02696): anchors, ELAN, deep supervision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
+from yolov7.modeling.box_coders import YOLOv7BoxCoder
+from yolov7.modeling.build import (
+    build_backbone,
+    build_criterion,
+    build_head,
+    build_neck,
+    build_postprocessor,
+)
+from yolov7.modeling.heads import AnchorHead
+from yolov7.modeling.meta_arch.detector import Detector
+from yolov7.utils.errors import ConfigError
+
+
+@META_ARCH_REGISTRY.register()
+class YOLOV7(Detector):
+    """Several boxes a cell around anchors; any backbone, any neck, a head that has anchors.
+
+    With `MODEL.AUXILIARY_HEAD` a second head learns from the neck's taps and is gone after
+    training. The released weights want RGB images divided by 255, which
+    `configs/_base_/models/yolov7.yaml` sets.
+    """
+
+    @configurable
+    def __init__(self, **parts: Any) -> None:
+        """Arguments are `Detector`'s."""
+        super().__init__(**parts)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
+
+        Raises:
+            ConfigError: the head has no anchors, or the neck nothing for an auxiliary head.
+        """
+        backbone = build_backbone(cfg)
+        neck = build_neck(cfg, backbone.output_shape())
+        head = build_head(cfg, neck.output_shape())
+        if not hasattr(head, "anchors"):
+            raise ConfigError(
+                f"MODEL.HEAD.NAME: META_ARCHITECTURE YOLOV7 reads boxes around anchors, and "
+                f"{cfg.MODEL.HEAD.NAME} has none. Fitting: AnchorHead"
+            )
+        box_coder = YOLOv7BoxCoder()
+        return {
+            "backbone": backbone,
+            "neck": neck,
+            "head": head,
+            "auxiliary_head": _build_auxiliary_head(cfg, neck),
+            "criterion": build_criterion(cfg, box_coder=box_coder),
+            "postprocessor": build_postprocessor(cfg, box_coder=box_coder),
+            "num_classes": cfg.MODEL.YOLO.CLASSES,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "padded_value": cfg.MODEL.PADDED_VALUE,
+        }
+
+
+def _build_auxiliary_head(cfg: CfgNode, neck: nn.Module) -> nn.Module | None:
+    if not cfg.MODEL.AUXILIARY_HEAD.CHANNELS:
+        return None
+    if not hasattr(neck, "auxiliary_shape"):
+        raise ConfigError(
+            f"MODEL.AUXILIARY_HEAD.CHANNELS: the neck {cfg.MODEL.NECK.NAME} has no taps for an "
+            "auxiliary head; use ELANPAFPN, or leave CHANNELS empty"
+        )
+    return AnchorHead.auxiliary(cfg, neck.auxiliary_shape())
