@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from yolov7.d2 import DatasetCatalog, MetadataCatalog, PathManager
 from yolov7.data import get_metadata, load_records
 from yolov7.data.conversion import coco_content
-from yolov7.data.formats.record import xyxy
 from yolov7.evaluation.ground_truth import GroundTruth, read_coco_json
 from yolov7.utils.errors import DatasetError
 
@@ -96,33 +94,13 @@ def load_records_for_evaluation(name: str) -> EvaluatedDataset:
     Raises:
         DatasetError: the annotations cannot be used.
     """
-    records = load_records([name], training=False)
-    names = dict(enumerate(MetadataCatalog.get(name).get("thing_classes", ())))
+    coco = _content_of_records(name)
+    names = {category["id"]: category["name"] for category in coco["categories"]}
     class_names, category_ids = _classes(name, names)
-    coco = {
-        "images": [{"id": r["image_id"], **{k: r[k] for k in ("height", "width")}} for r in records]
-    }
-    coco["annotations"] = [
-        _annotation(record["image_id"], annotation, category_ids)
-        for record in records
-        for annotation in record["annotations"]
-    ]
     ground_truth = GroundTruth.from_coco(
         coco, category_ids=category_ids, with_masks=False, source=name
     )
     return EvaluatedDataset(name, ground_truth, class_names, category_ids)
-
-
-def _annotation(image_id: Any, annotation: Mapping[str, Any], category_ids: list[int]) -> dict:
-    x0, y0, x1, y1 = xyxy(annotation)
-    return {
-        "image_id": image_id,
-        "category_id": category_ids[annotation["category_id"]],
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": (x1 - x0) * (y1 - y0),
-        "iscrowd": annotation.get("iscrowd", 0),
-        "difficult": annotation.get("difficult", 0),
-    }
 
 
 def _classes(name: str, names: Mapping[int, str]) -> tuple[list[str], list[int]]:
