@@ -8,17 +8,20 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from yolov7.config import load_config
 from yolov7.d2 import CfgNode
 from yolov7.data import get_metadata, load_records, read_record_image, register_from_config
 from yolov7.data.loader import build_train_loader
-from yolov7.utils.atomic import atomic_write
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import ConfigError, UserError
-from yolov7.visualization import Visualizer, image_grid, plot_label_statistics
+from yolov7.visualization import (
+    Visualizer,
+    image_grid,
+    plot_label_statistics,
+    write_picture,
+)
 
 EPILOG = """\
 sources:
@@ -122,12 +125,6 @@ def main() -> None:
         drawn.append(picture)
     write_picture(output / "grid.png", image_grid(drawn))
     print(f"{len(drawn)} pictures and grid.png in {output}")
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a BGR picture as PNG, wholly or not at all."""
-    with atomic_write(path) as file:
-        file.write(cv2.imencode(".png", picture)[1].tobytes())
 
 
 if __name__ == "__main__":

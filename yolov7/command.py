@@ -19,6 +19,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "demo": ("demo.py",),
     "digits": ("datasets/digits.py",),
     "visualize-data": ("tools/visualize_data.py",),
+    "evaluate-results": ("tools/evaluate_results.py",),
+    "visualize-results": ("tools/visualize_results.py",),
     "analyze": ("tools/analyze_model.py",),
     "convert-dataset": ("tools/convert_dataset.py",),
     "convert-weights": ("tools/convert_weights.py",),

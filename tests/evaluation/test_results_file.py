@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_tools
 
-from yolov7.evaluation import load_evaluated_dataset, read_results, write_results
+from yolov7.evaluation import ResultsFile, load_evaluated_dataset, write_results
 from yolov7.utils.errors import DatasetError
 
 COCO = {
@@ -22,6 +22,10 @@ ROW = {"image_id": 3, "category_id": 7, "bbox": [1.5, 2, 3, 4.25], "score": 0.1 
 @pytest.fixture
 def dataset(register):
     return load_evaluated_dataset(register(COCO), with_masks=False)
+
+
+def read_results(path, dataset):
+    return ResultsFile.read(path).detections(dataset)
 
 
 def write(path, content):
@@ -46,7 +50,8 @@ def test_masks_without_boxes(dataset, tmp_path):
     rle = mask_tools.encode(mask)
     row = {k: v for k, v in ROW.items() if k != "bbox"}
     row["segmentation"] = {"size": [30, 40], "counts": rle["counts"].decode()}
-    image = read_results(write(tmp_path / "r.json", [row]), dataset)[1]
+    assert ResultsFile.read(write(tmp_path / "r.json", [row])).has_masks
+    image = read_results(tmp_path / "r.json", dataset)[1]
     assert image.boxes_xywh.tolist() == [[5, 10, 4, 6]]
     assert image.masks == [row["segmentation"]]
 

@@ -9,19 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
 from yolov7.d2 import CfgNode
 from yolov7.data import build_test_loader, read_image
-from yolov7.utils.atomic import atomic_write
+from yolov7.utils.errors import UserError
 from yolov7.visualization import (
     Visualizer,
     image_grid,
     plot_label_statistics,
     plot_training_curves,
+    write_picture,
 )
 
 logger = logging.getLogger(__name__)
@@ -102,9 +102,7 @@ class Drawings:
             plot_training_curves(metrics, self._folder / "curves.png")
 
     def _write(self, name: str, image: np.ndarray) -> None:
-        encoded, data = cv2.imencode(".jpg", image)
-        if not encoded:
-            logger.warning("The picture %s could not be encoded.", name)
-            return
-        with atomic_write(self._folder / name) as file:
-            file.write(data.tobytes())
+        try:
+            write_picture(self._folder / name, image)
+        except UserError as error:
+            logger.warning("A picture is left out: %s", error)  # no reason to end a training

@@ -30,7 +30,7 @@ from yolov7.evaluation.report import (
     summarize,
     warn_if_threshold_changes_ap,
 )
-from yolov7.evaluation.results_file import read_results, write_results
+from yolov7.evaluation.results_file import ResultsFile, write_results
 from yolov7.evaluation.voc import VOCEvaluator
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Matches",
     "PrecisionRecall",
     "PycocotoolsBackend",
+    "ResultsFile",
     "ScoreCurves",
     "VOCEvaluator",
     "build_evaluator",
@@ -64,7 +65,6 @@ __all__ = [
     "match_as_coco",
     "match_as_voc",
     "named_metrics",
-    "read_results",
     "score_curves",
     "summarize",
     "warn_if_threshold_changes_ap",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from yolov7.d2 import MetadataCatalog
 from yolov7.evaluation.coco import COCOEvaluator
@@ -25,6 +26,7 @@ def build_evaluator(
     tasks: Sequence[str],
     voc_metric: str = "auto",
     confusion_thresholds: ConfusionThresholds = DEFAULT_THRESHOLDS,
+    write_detections: bool = True,
 ) -> Evaluator:
     """Make the evaluator that the metadata's `evaluator_type` asks for; COCO's if it is silent.
 
@@ -34,6 +36,7 @@ def build_evaluator(
         tasks: `"bbox"`, `"segm"` or both; VOC's evaluation knows boxes only.
         voc_metric: see `VOCEvaluator`.
         confusion_thresholds: what counts in the confusion matrix.
+        write_detections: write the detections into `output_dir` too.
 
     Raises:
         DatasetError: there is no such evaluator.
@@ -47,45 +50,26 @@ def build_evaluator(
         )
     return _EVALUATORS[kind](
         dataset_name,
-        output_dir=output_dir,
         tasks=tasks,
         voc_metric=voc_metric,
+        output_dir=output_dir,
         confusion_thresholds=confusion_thresholds,
+        write_detections=write_detections,
     )
 
 
 def _coco(
-    dataset_name: str,
-    *,
-    output_dir: str | Path | None,
-    tasks: Sequence[str],
-    voc_metric: str,
-    confusion_thresholds: ConfusionThresholds,
+    dataset_name: str, *, tasks: Sequence[str], voc_metric: str, **settings: Any
 ) -> COCOEvaluator:
-    return COCOEvaluator(
-        dataset_name,
-        output_dir=output_dir,
-        tasks=tasks,
-        confusion_thresholds=confusion_thresholds,
-    )
+    return COCOEvaluator(dataset_name, tasks=tasks, **settings)
 
 
 def _voc(
-    dataset_name: str,
-    *,
-    output_dir: str | Path | None,
-    tasks: Sequence[str],
-    voc_metric: str,
-    confusion_thresholds: ConfusionThresholds,
+    dataset_name: str, *, tasks: Sequence[str], voc_metric: str, **settings: Any
 ) -> VOCEvaluator:
     if "segm" in tasks:
         logger.warning(f"{dataset_name}: VOC's evaluation is of boxes; masks are not compared.")
-    return VOCEvaluator(
-        dataset_name,
-        output_dir=output_dir,
-        metric=voc_metric,
-        confusion_thresholds=confusion_thresholds,
-    )
+    return VOCEvaluator(dataset_name, metric=voc_metric, **settings)
 
 
 # detectron2 calls VOC's evaluator "pascal_voc".

@@ -36,6 +36,9 @@ class COCOEvaluator(DatasetEvaluator):
     the model gave nothing, or which it never saw, counts with no detections (and is reported).
     """
 
+    #: Which detection found which object, by this protocol.
+    match = staticmethod(match_as_coco)
+
     def __init__(
         self,
         dataset_name: str,
@@ -44,6 +47,7 @@ class COCOEvaluator(DatasetEvaluator):
         tasks: Sequence[str] = ("bbox",),
         max_detections: int = 100,
         confusion_thresholds: ConfusionThresholds = DEFAULT_THRESHOLDS,
+        write_detections: bool = True,
         distributed: bool = True,
         backend: Backend | None = None,
     ):
@@ -57,6 +61,7 @@ class COCOEvaluator(DatasetEvaluator):
             max_detections: the highest number of detections that count per image and category;
                 COCO's 100 unless a data set is crowded. Recall is also given for 1 and 10.
             confusion_thresholds: what counts in the confusion matrix.
+            write_detections: write the detections too, unless they come from a file anyway.
             distributed: collect the predictions of all ranks; False evaluates this rank's alone.
             backend: the matching engine; by default the fastest one installed.
 
@@ -74,6 +79,7 @@ class COCOEvaluator(DatasetEvaluator):
         # pycocotools sorts the limits, so that the asked one must stay the largest.
         self._limits = (1, min(10, max_detections), max_detections)
         self._confusion_thresholds = confusion_thresholds
+        self._write_detections = write_detections
         self._backend = backend
         self._collector = PredictionCollector(
             with_masks="segm" in self._tasks, distributed=distributed
@@ -125,7 +131,7 @@ class COCOEvaluator(DatasetEvaluator):
         start = time.perf_counter()
         dataset = self.dataset
         predictions = check_predictions(predictions, dataset)
-        if self._output_dir is not None:
+        if self._output_dir is not None and self._write_detections:
             save_predictions(predictions, dataset, self._output_dir)
         if img_ids is not None:
             wanted = set(img_ids)
@@ -141,7 +147,7 @@ class COCOEvaluator(DatasetEvaluator):
             results[task] = _derive(task, curves, dataset)
             if task == "bbox" and self._output_dir is not None:
                 by_category = class_metrics(curves)
-                diagnosis = diagnose(match_as_coco, detections, dataset, self._confusion_thresholds)
+                diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
                 diagnosis.write(
                     self._output_dir,
                     ap50=[by_category[k]["AP50"] for k in dataset.category_index_of_class],

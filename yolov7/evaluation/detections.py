@@ -63,6 +63,14 @@ class ImageDetections:
     def finite(self) -> ImageDetections:
         """Leave out detections whose box or score is NaN or infinite; the same object if none."""
         keep = np.isfinite(self.scores) & np.isfinite(self.boxes_xywh).all(axis=1)
+        return self._only(keep)
+
+    def at_least(self, score: float) -> ImageDetections:
+        """Leave out detections with a lower score; the same object if there is none."""
+        return self._only(self.scores >= score)
+
+    def _only(self, keep: np.ndarray) -> ImageDetections:
+        """Keep the detections that a mask (N,) names."""
         if keep.all():
             return self
         masks = self.masks

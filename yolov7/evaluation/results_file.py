@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -38,40 +39,59 @@ def write_results(
         file.write("[" + ", ".join(row for row in rows if row) + "]\n")
 
 
-def read_results(path: str | Path, dataset: EvaluatedDataset) -> list[ImageDetections]:
-    """Read detections of a data set.
+@dataclass(frozen=True)
+class ResultsFile:
+    """The entries of a results file.
 
     An entry has `image_id`, `category_id`, `score` and `bbox` (x, y, width, height), or
     `segmentation` (run lengths), or both; all entries have the same. Without `bbox` the box is the
     mask's.
 
-    Args:
+    Attributes:
         path: the file.
-        dataset: the data set that they are of.
-
-    Returns:
-        The detections of each image of the data set, in its order and in the file's; no detections
-        for images that the file does not name.
-
-    Raises:
-        DatasetError: the file is missing or no list of such entries, or an entry (which is named)
-            lacks a key, has a value that cannot be, or names an image or a category that the data
-            set does not have.
+        rows: its entries, not checked yet.
     """
-    rows = _read_list(path)
-    with_masks = bool(rows) and "segmentation" in rows[0]
-    keys = ("image_id", "category_id", "score", "segmentation" if with_masks else "bbox")
-    class_of_category = {c: place for place, c in enumerate(dataset.category_ids)}
-    by_image: dict[Any, list[dict]] = {i: [] for i in dataset.ground_truth.image_ids}
-    for place, row in enumerate(rows):
-        problem = _problem(row, keys, by_image, class_of_category)
-        if problem:
-            raise DatasetError(f"{path}, entry {place} (from 0): {problem}")
-        by_image[row["image_id"]].append(row)
-    return [
-        _to_detections(image_id, entries, class_of_category, with_masks=with_masks)
-        for image_id, entries in by_image.items()
-    ]
+
+    path: Path
+    rows: list[Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> ResultsFile:
+        """Read a file.
+
+        Raises:
+            DatasetError: it is missing, no JSON or no list.
+        """
+        return cls(Path(path), _read_list(path))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its entries have masks."""
+        return bool(self.rows) and isinstance(self.rows[0], dict) and "segmentation" in self.rows[0]
+
+    def detections(self, dataset: EvaluatedDataset) -> list[ImageDetections]:
+        """Check the entries against the data set that they are of.
+
+        Returns:
+            The detections of each image of the data set, in its order and in the file's; no
+            detections for images that the file does not name.
+
+        Raises:
+            DatasetError: an entry (which is named) lacks a key, has a value that cannot be, or
+                names an image or a category that the data set does not have.
+        """
+        keys = ("image_id", "category_id", "score", "segmentation" if self.has_masks else "bbox")
+        class_of_category = {c: place for place, c in enumerate(dataset.category_ids)}
+        by_image: dict[Any, list[dict]] = {i: [] for i in dataset.ground_truth.image_ids}
+        for place, row in enumerate(self.rows):
+            problem = _problem(row, keys, by_image, class_of_category)
+            if problem:
+                raise DatasetError(f"{self.path}, entry {place} (from 0): {problem}")
+            by_image[row["image_id"]].append(row)
+        return [
+            _to_detections(image_id, entries, class_of_category, with_masks=self.has_masks)
+            for image_id, entries in by_image.items()
+        ]
 
 
 def _read_list(path: str | Path) -> list[Any]:

@@ -110,6 +110,9 @@ class VOCEvaluator(DatasetEvaluator):
     means. All images count: one that the model never saw counts with no detections.
     """
 
+    #: Which detection found which object, by this protocol.
+    match = staticmethod(match_as_voc)
+
     def __init__(
         self,
         dataset_name: str,
@@ -117,6 +120,7 @@ class VOCEvaluator(DatasetEvaluator):
         output_dir: str | Path | None = None,
         metric: str = "auto",
         confusion_thresholds: ConfusionThresholds = DEFAULT_THRESHOLDS,
+        write_detections: bool = True,
         distributed: bool = True,
     ):
         """Set up an evaluation; the data set is read when it is first needed.
@@ -127,6 +131,7 @@ class VOCEvaluator(DatasetEvaluator):
             metric: `"11point"` or `"area"`; `"auto"` is the 11-point metric if the data set's
                 metadata has the `year` 2007, else the area, as in detectron2.
             confusion_thresholds: what counts in the confusion matrix.
+            write_detections: write the detections too, unless they come from a file anyway.
             distributed: collect the predictions of all ranks; False evaluates this rank's alone.
 
         Raises:
@@ -139,6 +144,7 @@ class VOCEvaluator(DatasetEvaluator):
         self._output_dir = None if output_dir is None else Path(output_dir)
         self._metric = metric
         self._confusion_thresholds = confusion_thresholds
+        self._write_detections = write_detections
         self._collector = PredictionCollector(with_masks=False, distributed=distributed)
         self._dataset: EvaluatedDataset | None = None
 
@@ -182,11 +188,11 @@ class VOCEvaluator(DatasetEvaluator):
         start = time.perf_counter()
         dataset = self.dataset
         predictions = check_predictions(predictions, dataset)
-        if self._output_dir is not None:
+        if self._output_dir is not None and self._write_detections:
             save_predictions(predictions, dataset, self._output_dir)
         detections = join_predictions(predictions, dataset)
         matches = {
-            percent: match_as_voc(detections, dataset.ground_truth, iou_threshold=percent / 100)
+            percent: self.match(detections, dataset.ground_truth, iou_threshold=percent / 100)
             for percent in _PERCENT_THRESHOLDS
         }
         name = self._metric_name()
@@ -199,7 +205,7 @@ class VOCEvaluator(DatasetEvaluator):
         }
         results = self._report(by_threshold, matches[50], name)
         if self._output_dir is not None:
-            diagnosis = diagnose(match_as_voc, detections, dataset, self._confusion_thresholds)
+            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
             diagnosis.write(self._output_dir, ap50=by_threshold[50])
         logger.info(
             f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "

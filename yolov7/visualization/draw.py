@@ -126,6 +126,24 @@ def image_grid(
     return grid
 
 
+def add_caption(image: np.ndarray, text: str) -> np.ndarray:
+    """Put a line of black text on a white strip above a picture; too long a text is shortened.
+
+    Args:
+        image: (H, W, 3) uint8.
+        text: one line.
+
+    Returns:
+        A new, higher picture of the same width.
+    """
+    size = font_size(check_image(image).shape[:2])
+    opacity = render_text(text, size, image.shape[1])
+    strip = np.ones((opacity.shape[0], image.shape[1]), np.float32)
+    strip[:, : opacity.shape[1]] -= opacity
+    strip = np.rint(255 * strip).astype(np.uint8)
+    return np.concatenate([np.repeat(strip[..., None], 3, axis=2), image])
+
+
 def check_image(image: np.ndarray) -> np.ndarray:
     """Return `image` if it is (H, W, 3) uint8 and not empty; else raise ValueError."""
     if not isinstance(image, np.ndarray):

@@ -12,7 +12,7 @@ import torch
 from pycocotools import mask as mask_util
 
 from yolov7.d2 import BitMasks, BoxMode, Instances, PolygonMasks, polygons_to_bitmask
-from yolov7.visualization.colors import class_color
+from yolov7.visualization.colors import Color, class_color
 from yolov7.visualization.draw import check_image, draw_boxes, draw_masks
 
 
@@ -65,7 +65,7 @@ class Visualizer:
         if instances.has(prefix + "masks"):
             masks = _masks_to_numpy(instances.get(prefix + "masks"), height, width)
         boxes = _to_numpy(instances.get(prefix + "boxes").tensor)
-        return self._draw(image_bgr, boxes, classes, labels, masks)
+        return self._draw_classes(image_bgr, boxes, classes, labels, masks)
 
     def draw_record(self, image_bgr: np.ndarray, record: Mapping[str, Any]) -> np.ndarray:
         """Draw the annotations of a record as the data set has them; crowds are marked.
@@ -92,12 +92,9 @@ class Visualizer:
             self._name(index) + (" (crowd)" if item.get("iscrowd", 0) else "")
             for index, item in zip(classes, annotations, strict=True)
         ]
-        masks = None
-        if any("segmentation" in item for item in annotations):
-            masks = np.zeros((len(annotations), height, width), bool)
-            for mask, item in zip(masks, annotations, strict=True):
-                mask[:] = _rasterize(item.get("segmentation", []), height, width)
-        return self._draw(image_bgr, np.array(boxes).reshape(-1, 4), classes, labels, masks)
+        masks = masks_of_annotations(annotations, (height, width))
+        boxes = np.array(boxes).reshape(-1, 4)
+        return self._draw_classes(image_bgr, boxes, classes, labels, masks)
 
     def draw_sample(self, sample: Mapping[str, Any], input_format: str = "BGR") -> np.ndarray:
         """Draw a mapper's sample: the image as the network gets it, and its ground truth.
@@ -121,32 +118,75 @@ class Visualizer:
         image = np.ascontiguousarray(image)
         instances = sample.get("instances")
         if instances is None:
-            return self._draw(image, np.zeros((0, 4)), [], [], None)
+            return self.draw_objects(image, np.zeros((0, 4)), colors=[], labels=[])
         return self.draw_instances(image, instances)
 
-    def _draw(
+    def draw_objects(
         self,
         image: np.ndarray,
         boxes: np.ndarray,
-        classes: Sequence[int],
+        *,
+        colors: Sequence[Color],
         labels: Sequence[str],
-        masks: np.ndarray | None,
+        masks: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Enlarge if need be, then draw masks and boxes, large ones first."""
+        """Draw boxes and masks in given colours, large ones first.
+
+        Args:
+            image: (H, W, 3) uint8.
+            boxes: (N, 4) xyxy pixels.
+            colors: N colours in the image's channel order.
+            labels: N texts.
+            masks: (N, H, W) bool, if there are any.
+
+        Returns:
+            A new picture (H, W, 3), or larger, see `min_side`.
+        """
         factor = max(1, math.ceil(self.min_side / min(image.shape[:2])))
         if factor > 1:
             image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         order = np.argsort(-areas, kind="stable")
-        colors = [class_color(classes[i])[::-1] for i in order]
+        ordered_colors = [colors[i] for i in order]
         if masks is not None:
             enlarged = masks[order].repeat(factor, axis=1).repeat(factor, axis=2)
-            image = draw_masks(image, enlarged, colors=colors, alpha=self.mask_alpha)
+            image = draw_masks(image, enlarged, colors=ordered_colors, alpha=self.mask_alpha)
         shown = [labels[i] for i in order]
-        return draw_boxes(image, boxes[order] * factor, colors=colors, labels=shown)
+        return draw_boxes(image, boxes[order] * factor, colors=ordered_colors, labels=shown)
+
+    def _draw_classes(
+        self,
+        image_bgr: np.ndarray,
+        boxes: np.ndarray,
+        classes: Sequence[int],
+        labels: Sequence[str],
+        masks: np.ndarray | None,
+    ) -> np.ndarray:
+        colors = [class_color(index)[::-1] for index in classes]
+        return self.draw_objects(image_bgr, boxes, colors=colors, labels=labels, masks=masks)
 
     def _name(self, index: int) -> str:
         return self.class_names[index] if index < len(self.class_names) else str(index)
+
+
+def masks_of_annotations(
+    annotations: Sequence[Mapping[str, Any]], image_size: tuple[int, int]
+) -> np.ndarray | None:
+    """Rasterise the segmentations of a record's annotations.
+
+    Args:
+        annotations: of one image.
+        image_size: (height, width).
+
+    Returns:
+        (N, H, W) bool, empty for those without segmentation; None if none has one.
+    """
+    if not any("segmentation" in item for item in annotations):
+        return None
+    masks = np.zeros((len(annotations), *image_size), bool)
+    for mask, item in zip(masks, annotations, strict=True):
+        mask[:] = _rasterize(item.get("segmentation", []), *image_size)
+    return masks
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
