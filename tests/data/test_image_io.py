@@ -298,3 +298,10 @@ def test_no_size_without_an_image(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ImageError, match=r"a\.jpg"):
         read_image_size(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_size_of_a_very_large_image_is_read_without_warning(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (10_000, 9_500)).save(path)
+    assert read_image_size(path) == (9_500, 10_000)

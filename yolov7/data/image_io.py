@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,11 @@ def read_image_size(file_name: str | Path) -> tuple[int, int]:
             not looked at.
     """
     try:
-        with Image.open(file_name) as image:
+        with warnings.catch_warnings():
+            # Nothing is decoded, and what is too large to read is the reader's to say.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file_name)
+        with image:
             (width, height), kind = image.size, image.format
             if kind == "TIFF":
                 turned = image.tag_v2.get(_ORIENTATION, 1) in _SIDEWAYS
