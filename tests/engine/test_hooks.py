@@ -3,6 +3,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -120,6 +121,42 @@ def test_timer_puts_the_time_of_iterations(make_toy):
     seconds, iteration = storage["time"]
     assert 0 < seconds < 5
     assert iteration == 2
+
+
+def test_time_report_names_the_slowest_hooks(make_toy, caplog):
+    class Slow(HookBase):
+        def after_step(self):
+            time.sleep(0.03)
+
+        def after_train(self):
+            time.sleep(0.1)
+
+    timer = hooks.IterationTimer()
+    toy = make_toy(max_iter=5, period=0)
+    toy.trainer.hooks.insert(0, timer)
+    timer.trainer = toy.trainer
+    toy.trainer.register_hooks([Slow(), hooks.TimeReport(timer)])
+    with caplog.at_level(logging.INFO, logger="yolov7"):
+        toy.trainer.train()
+    assert timer.steps == 5
+    assert 0 < timer.seconds < 1
+    assert toy.trainer.hook_seconds["Slow"] == pytest.approx(0.25, abs=0.1)
+    assert toy.trainer.hook_seconds.keys() >= {"IterationTimer", "EMAUpdate", "Checkpointing"}
+    assert "5 iterations in 0:00:00 (0.0" in caplog.text
+    assert re.search(
+        r"Total training time: 0:00:0\d \(0:00:00 on hooks: (\w+ [\d.]+ s, )?Slow 0\.\d s",
+        caplog.text,
+    )
+
+
+def test_timing_hooks_costs_next_to_nothing(make_toy):
+    """Less than 10 µs a call, of which there are some dozens an iteration."""
+    toy = make_toy(max_iter=1)
+    toy.trainer.hooks = [HookBase() for _ in range(1000)]
+    toy.trainer._call_hooks("before_step")
+    started = time.perf_counter()
+    toy.trainer._call_hooks("before_step")
+    assert time.perf_counter() - started < 0.01
 
 
 def report(judge=lambda **measured: None, cost=SampleCost, **options):

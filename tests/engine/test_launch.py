@@ -1,8 +1,11 @@
 import argparse
 import functools
+import multiprocessing
+import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +119,44 @@ def test_an_error_on_one_rank_ends_all():
     started = time.monotonic()
     assert launch(_fail_on_one, arguments(2), device="cpu") == 1
     assert time.monotonic() - started < 30
+
+
+def _note_and_sleep(args, folder):
+    (folder / str(get_rank())).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def _launch_two(folder):
+    launch(functools.partial(_note_and_sleep, folder=folder), arguments(2), device="cpu")
+
+
+@linux
+def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
+    """Nobody would see them train on, and they would hold the output folder."""
+    launcher = multiprocessing.get_context("fork").Process(target=_launch_two, args=(tmp_path,))
+    launcher.start()
+    files = [tmp_path / "0", tmp_path / "1"]
+    deadline = time.monotonic() + 30
+    while not all(file.exists() and file.read_text() for file in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ranks = [int(file.read_text()) for file in files]
+    assert all(map(_is_running, ranks))
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.join()
+    deadline = time.monotonic() + 10
+    while any(map(_is_running, ranks)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _is_running(process):
+    """Whether a process is there and no zombie."""
+    try:
+        status = (Path("/proc") / str(process) / "stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 @linux

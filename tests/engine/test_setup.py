@@ -79,6 +79,8 @@ def test_ignored_keys_are_named(cfg, caplog):
     [
         ("SOLVER.ACCUMULATION_STEPS", 3, "must divide the 2 images"),
         ("SOLVER.LOG_PERIOD", 0, "LOG_PERIOD must be at least 1"),
+        ("SOLVER.EARLY_STOPPING_PATIENCE", -1, "PATIENCE must be 0 .never. or more, got -1"),
+        ("SOLVER.EARLY_STOPPING_PATIENCE", 2, "there are none during training: set DATASETS.TEST"),
         ("SOLVER.AMP.DTYPE", "bfloat", "Did you mean 'bfloat16'"),
         ("SOLVER.ON_NONFINITE_LOSS", "halt", "there is no 'halt'"),
         ("MODEL.MEMORY_FORMAT", "nchw", "must be 'contiguous' or 'channels_last'"),
@@ -88,6 +90,20 @@ def test_wrong_settings(cfg, key, value, message):
     cfg.merge_from_list([key, value])
     with pytest.raises(ConfigError, match=message):
         build_trainer(cfg)
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"), [("contiguous", (108, 9, 3, 1)), ("channels_last", (108, 1, 36, 12))]
+)
+def test_memory_format_of_weights_and_features(cfg, name, strides):
+    """Strides by hand, of 3x3 kernels of Focus's twelve channels: row by row or pixel by pixel."""
+    cfg.MODEL.MEMORY_FORMAT = name
+    model = build_trainer(cfg).bare_model.eval()
+    weight = next(p for p in model.parameters() if p.shape[1:] == (12, 3, 3))
+    assert weight.stride() == strides
+    layout = torch.channels_last if name == "channels_last" else torch.contiguous_format
+    maps = model.backbone(torch.zeros(2, 3, 64, 64))
+    assert all(value.is_contiguous(memory_format=layout) for value in maps.values())
 
 
 def test_output_folder_that_is_a_file(cfg, tmp_path):

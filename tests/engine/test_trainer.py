@@ -62,6 +62,49 @@ def test_after_train_comes_also_after_an_error(make_toy):
     assert not toy.trainer.is_complete
 
 
+def test_the_first_error_counts_and_every_hook_may_end(make_toy, caplog):
+    class Failing(HookBase):
+        def after_step(self):
+            raise KeyError("first")
+
+        def after_train(self):
+            raise OSError("second")
+
+    recorder = Recorder()
+    toy = make_toy(more_hooks=[Failing(), recorder])
+    with pytest.raises(KeyError, match="first"):
+        toy.trainer.train()
+    assert recorder.calls[-1] == ("after_train", 0)
+    assert "Failing could not end orderly: second" in caplog.text
+
+
+def test_an_error_in_the_end_of_a_good_training_is_raised(make_toy):
+    class Failing(HookBase):
+        def after_train(self):
+            raise OSError("at last")
+
+    with pytest.raises(OSError, match="at last"):
+        make_toy(max_iter=1, more_hooks=[Failing()]).trainer.train()
+
+
+def test_gradients_are_exchanged_once_an_iteration(make_toy):
+    """Of the two parts of a batch the first keeps its gradients local."""
+    events = []
+
+    class Local:
+        def __enter__(self):
+            events.append("local")
+
+        def __exit__(self, *error):
+            events.append("end")
+
+    toy = make_toy(max_iter=1, accumulation_steps=2)
+    toy.model.no_sync = Local
+    toy.model.register_forward_pre_hook(lambda module, args: events.append(len(args[0])))
+    toy.trainer.train()
+    assert events == ["local", 2, "end", 2]
+
+
 def test_only_hooks_are_registered(make_toy):
     with pytest.raises(TypeError, match="expected a HookBase, got int"):
         make_toy().trainer.register_hooks([3])

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from yolov7.analysis import judge_loader
 from yolov7.checkpoint import Checkpointer, load_checkpoint, load_weights, save_checkpoint
@@ -32,14 +31,14 @@ from yolov7.engine.black_box import BlackBox
 from yolov7.engine.class_list import class_list_of_dataset
 from yolov7.engine.drawings import Drawings
 from yolov7.engine.ema import ModelEMA
-from yolov7.engine.evaluate import common_copy, inference_copy, memory_format, run_evaluation
+from yolov7.engine.evaluate import common_copy, inference_copy, run_evaluation
 from yolov7.engine.metrics_file import drop_lines_from
 from yolov7.engine.precision import Precision
 from yolov7.engine.tensorboard_writer import TensorBoardWriter
 from yolov7.engine.trainer import Trainer
+from yolov7.engine.training_model import build_training_model, distribute
 from yolov7.engine.training_state import TrainingState, check_resumable
 from yolov7.engine.validation_loss import check_validation_loss, validation_losses
-from yolov7.modeling import build_detector
 from yolov7.solver import build_gradient_clipper, build_lr_scheduler, build_optimizer
 from yolov7.utils.environment import available_cores
 from yolov7.utils.errors import ConfigError
@@ -81,13 +80,13 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     precision = Precision.from_config(cfg)
     records = training_records(cfg)
     loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
-    model = _build_model(cfg)
+    model = build_training_model(cfg)
     if cfg.TEST.VALIDATION_LOSS:
         check_validation_loss(cfg, model)
     if checkpoint is None and cfg.MODEL.WEIGHTS:
         load_weights(model, cfg.MODEL.WEIGHTS)
     # Before the average is made: this gives all ranks the weights of rank 0.
-    wrapped_model = _distributed(model)
+    wrapped_model = distribute(model)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     ema = None
@@ -194,34 +193,6 @@ def _check_numbers(cfg: CfgNode) -> None:
             f"SOLVER.EARLY_STOPPING_PATIENCE is {patience} evaluations, but there are none during "
             "training: set DATASETS.TEST and TEST.EVAL_PERIOD."
         )
-
-
-def _build_model(cfg: CfgNode) -> nn.Module:
-    model = build_detector(cfg).to(memory_format=memory_format(cfg))
-    if cfg.MODEL.SYNC_BATCH_NORM and get_world_size() > 1:
-        if torch.device(cfg.MODEL.DEVICE).type != "cuda":
-            raise ConfigError(
-                "MODEL.SYNC_BATCH_NORM works on CUDA only, but MODEL.DEVICE is "
-                f"'{cfg.MODEL.DEVICE}'. Set it to False."
-            )
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    logger.info(
-        "%s with %d parameters.",
-        cfg.MODEL.META_ARCHITECTURE,
-        sum(parameter.numel() for parameter in model.parameters()),
-    )
-    return model
-
-
-def _distributed(model: nn.Module) -> nn.Module:
-    if get_world_size() == 1:
-        return model
-    device = next(model.parameters()).device
-    return DistributedDataParallel(
-        model,
-        device_ids=[device.index] if device.type == "cuda" else None,
-        broadcast_buffers=False,
-    )
 
 
 def _stops_on_bad_loss(cfg: CfgNode) -> bool:

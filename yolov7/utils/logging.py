@@ -42,7 +42,7 @@ def setup_logger(
         path = Path(output_dir) / ("log.txt" if rank == 0 else f"log.txt.rank{rank}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(path, encoding="utf-8")
+            file = _LogFile(path, encoding="utf-8")
         except OSError as error:
             raise UserError(
                 f"Cannot write the log {path}: {error.strerror or error}. "
@@ -51,3 +51,17 @@ def setup_logger(
         file.setFormatter(formatter)
         logger.addHandler(file)
     return logger
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that says once, not with a stack trace for every line, that its disk is full."""
+
+    _is_broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_broken:
+            self._is_broken = True
+            sys.stderr.write(f"The log {self.baseFilename} is not written: {error.strerror}.\n")
