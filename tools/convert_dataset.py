@@ -24,6 +24,7 @@ from yolov7.data.conversion import (
 )
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import UserError
+from yolov7.utils.safe_yaml import load_yaml
 
 EPILOG = """\
 Training needs no conversion: all three formats are read as they are (datasets/README.md).
@@ -106,7 +107,7 @@ def read_source(text: str, cfg: CfgNode) -> SourceSplit:
     if not source.startswith("{"):
         return read_split(split, source)
     try:
-        entry = yaml.safe_load(source)
+        entry = load_yaml(source)
     except yaml.YAMLError as error:
         raise UserError(f"'{source}' is not valid YAML: {error}") from error
     name = f"--{split}"

@@ -261,6 +261,7 @@ def test_label_files_that_are_no_text(load, write, tmp_path):
     ("description", "message"),
     [
         ("names: [a", "(?s)not valid YAML.*line 1"),
+        ("train: images\nnames: {0: a, 0: b}", "(?s)not valid YAML.*'0' is given twice"),
         ("- a\n", "expected a data.yaml with .* got a list"),
         ("", "got a NoneType"),
         ({"names": ["a", "b"]}, "there is no split 'train'"),

@@ -20,6 +20,7 @@ from yolov7.data.formats.yolo_labels import read_labels
 from yolov7.data.image_io import IMAGE_SUFFIXES, read_image_size
 from yolov7.utils.errors import DatasetError
 from yolov7.utils.names import suggest
+from yolov7.utils.safe_yaml import load_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +266,7 @@ def _images_below(folder: str) -> list[str]:
 
 def _read_yaml(path: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DatasetError(f"Cannot read data file {path}: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
