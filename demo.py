@@ -7,9 +7,10 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from yolov7.config import load_config
+from yolov7.config import is_lazy_config, load_config
 from yolov7.engine.demo_inputs import find_inputs
 from yolov7.engine.demonstration import run_demo
+from yolov7.engine.lazy_predictor import predictor_from_lazy_config
 from yolov7.engine.predictor import Predictor
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.interrupt import stop_on_signals
@@ -47,8 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--config-file", required=True, metavar="FILE", help="the config the model was trained with"
-    )
+        "--config-file", required=True, metavar="FILE",
+        help="the config the model was trained with: YAML, or a LazyConfig (.py: a program that is "
+        "run, so only one you trust; see docs/getting_started.md)",
+    )  # fmt: skip
     parser.add_argument(
         "--input", nargs="+", default=[], metavar="PATH",
         help="pictures, videos, folders, quoted patterns ('**' looks into subfolders), URLs of "
@@ -82,9 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     add_debug_argument(parser)
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE",
-        help="changes to the config; must come last. MODEL.WEIGHTS is needed here or in the config",
+        help="changes to the config; must come last. MODEL.WEIGHTS is needed here or in the config "
+        "(a LazyConfig: KEY=VALUE, and train.init_checkpoint)",
     )  # fmt: skip
     return parser
+
+
+def build_predictor(config: str, opts: Sequence[str], threshold: float) -> Predictor:
+    """Build the model of a YAML config or of a LazyConfig."""
+    if is_lazy_config(config):
+        return predictor_from_lazy_config(config, opts, confidence_threshold=threshold)
+    return Predictor.from_config(load_config(config, opts), confidence_threshold=threshold)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,9 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not args.input and args.webcam is None:
         parser.error("--input or --webcam is needed: what should be looked at?")
     logger: logging.Logger = setup_logger()
-    cfg = load_config(args.config_file, args.opts)
     inputs = find_inputs(args.input, [] if args.webcam is None else [args.webcam])
-    predictor = Predictor.from_config(cfg, confidence_threshold=args.confidence_threshold)
+    predictor = build_predictor(args.config_file, args.opts, args.confidence_threshold)
     with stop_on_signals() as stop:
         report = run_demo(
             predictor, inputs, args.output,

@@ -80,6 +80,11 @@ def _files_base_first(path: Path, children: tuple[Path, ...]) -> Iterator[tuple[
 
 def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     named = f" (named under {_BASE_KEY} in {children[-1]})" if children else ""
+    if path.exists() and path.suffix == ".py":
+        raise ConfigError(
+            f"{path}{named} is a LazyConfig, a program that describes a model. Of the scripts here "
+            "only demo.py takes one; the others need a .yaml file."
+        )
     if path.exists() and path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path}{named}: expected a .yaml file.")
     try:

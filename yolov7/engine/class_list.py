@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,35 +103,66 @@ def find_class_list(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> ClassList:
     Raises:
         ConfigError: none of them has the names, or their number is not `MODEL.YOLO.CLASSES`.
     """
-    classes, source = _look_up(cfg, checkpoint)
-    if len(classes) != cfg.MODEL.YOLO.CLASSES:
-        raise ConfigError(
-            f"MODEL.YOLO.CLASSES is {cfg.MODEL.YOLO.CLASSES}, but {source} has {len(classes)} "
-            f"classes: {', '.join(classes.names)}. Use the config that the weights were trained "
-            "with."
-        )
-    logger.info(f"Class names and category ids come from {source}.")
+    classes, source = look_up_classes(
+        checkpoint, datasets=cfg.DATASETS.TEST, class_names=cfg.DATASETS.CLASS_NAMES
+    )
+    check_number(classes, source, cfg.MODEL.YOLO.CLASSES, key="MODEL.YOLO.CLASSES")
     return classes
 
 
-def _look_up(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> tuple[ClassList, str]:
+def check_number(classes: ClassList, source: str, number: int, *, key: str) -> None:
+    """Check that a model has as many classes as have names, and log where the names come from.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if len(classes) != number:
+        raise ConfigError(
+            f"{key} is {number}, but {source} has {len(classes)} classes: "
+            f"{', '.join(classes.names)}. Use the config that the weights were trained with."
+        )
+    logger.info(f"Class names and category ids come from {source}.")
+
+
+def look_up_classes(
+    checkpoint: Mapping[str, Any],
+    *,
+    datasets: Sequence[str],
+    class_names: Sequence[str],
+    datasets_key: str = "DATASETS.TEST",
+    names_key: str = "DATASETS.CLASS_NAMES",
+) -> tuple[ClassList, str]:
+    """Look in the checkpoint, the data sets and the list of names, in this order.
+
+    Args:
+        checkpoint: the loaded file of weights.
+        datasets: names of registered data sets.
+        class_names: in the order of the class indices; may be empty.
+        datasets_key, names_key: where the config has these, for messages.
+
+    Returns:
+        the classes, and what to call their source.
+
+    Raises:
+        ConfigError: none of them has the names.
+    """
     if checkpoint.get("classes") is not None:
         return ClassList.from_state_dict(checkpoint["classes"]), "the checkpoint"
-    problem = "DATASETS.TEST is empty"
-    for name in cfg.DATASETS.TEST:
+    problem = f"{datasets_key} is empty"
+    for name in datasets:
         try:
             return class_list_of_dataset(name), f"the data set {name}"
         except DatasetError as error:
             problem = str(error)
-    names = tuple(cfg.DATASETS.CLASS_NAMES)
+    names = tuple(class_names)
     if names:
         logger.warning(
             f"The data set's category ids are not known ({problem}); category_id is the class "
             "index, from 0."
         )
-        return ClassList(names, tuple(range(len(names)))), "DATASETS.CLASS_NAMES"
+        return ClassList(names, tuple(range(len(names)))), names_key
     raise ConfigError(
         f"The names of the classes are not known: the checkpoint does not hold them, and the data "
         f"set cannot be read ({problem}). List them in the order of their indices: "
-        'DATASETS.CLASS_NAMES "[cat, dog]".'
+        f'{names_key} "[cat, dog]".'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
 from yolov7.modeling import build_detector, reparameterize
+from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.utils.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ class Predictor:
         mapper: TestMapper,
         classes: ClassList,
         layout: torch.memory_format = torch.contiguous_format,
+        min_score: float = 0.0,
     ):
         """Take a model into use; the given one is not changed.
 
@@ -42,11 +45,16 @@ class Predictor:
             mapper: resizes a picture as in evaluation and knows the model's channel order.
             classes: what the class indices mean.
             layout: memory layout of the weights, and so of everything the model computes.
+            min_score: detections below it are left out, whatever the model's own limit is.
         """
         # Conv+BN and whatever else training needs and inference does not are folded together;
-        # reparameterize asserts that the result gives the same outputs.
-        self.model = reparameterize(model).eval().to(memory_format=layout)
+        # reparameterize asserts that the result gives the same outputs. What is not one of ours
+        # (a detectron2 model) runs as it is.
+        is_ours = isinstance(model, Detector)
+        model = reparameterize(model) if is_ours else copy.deepcopy(model)
+        self.model = model.eval().to(memory_format=layout)
         self.classes = classes
+        self.min_score = min_score
         self._mapper = mapper
 
     @classmethod
@@ -66,13 +74,10 @@ class Predictor:
         cfg = cfg.clone()
         cfg.defrost()
         if confidence_threshold is not None:
-            if not 0 <= confidence_threshold <= 1:
-                raise ConfigError(
-                    f"The confidence threshold must lie in [0, 1], got {confidence_threshold:g}."
-                )
+            check_threshold(confidence_threshold)
             cfg.MODEL.YOLO.CONF_THRESHOLD = float(confidence_threshold)
         _check_weights(cfg)
-        _check_device(cfg)
+        check_device(cfg.MODEL.DEVICE, key="MODEL.DEVICE", remedy="--opts MODEL.DEVICE cpu")
         register_from_config(cfg)
         classes = find_class_list(cfg, load_checkpoint(cfg.MODEL.WEIGHTS))
         model = build_detector(cfg)
@@ -121,7 +126,8 @@ class Predictor:
         for places in groups.values():
             outputs = self.model([samples[place] for place in places])
             for place, output in zip(places, outputs, strict=True):
-                results[place] = output["instances"].to("cpu")
+                found = output["instances"].to("cpu")
+                results[place] = found[found.scores >= self.min_score]
         return [results[place] for place in range(len(images))]
 
     def _sample(self, image: np.ndarray) -> dict[str, Any]:
@@ -140,9 +146,18 @@ def _check_weights(cfg: CfgNode) -> None:
         )
 
 
-def _check_device(cfg: CfgNode) -> None:
-    if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
+def check_threshold(confidence_threshold: float) -> None:
+    """Raise ConfigError unless it lies in [0, 1]."""
+    if not 0 <= confidence_threshold <= 1:
         raise ConfigError(
-            f"MODEL.DEVICE is '{cfg.MODEL.DEVICE}', but this machine has no CUDA device that "
-            "PyTorch can use. To run on the processor, add --opts MODEL.DEVICE cpu"
+            f"The confidence threshold must lie in [0, 1], got {confidence_threshold:g}."
+        )
+
+
+def check_device(device: str, *, key: str, remedy: str) -> None:
+    """Raise ConfigError for a CUDA device that is not there; `key` is where the config has it."""
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"{key} is '{device}', but this machine has no CUDA device that PyTorch can use. To "
+            f"run on the processor, add {remedy}"
         )
