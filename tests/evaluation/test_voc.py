@@ -39,7 +39,7 @@ def register_records():
                 "annotations": [
                     {
                         "bbox": list(box), "bbox_mode": BoxMode.XYXY_ABS, "category_id": k,
-                        "iscrowd": 0, "difficult": difficult,
+                        "iscrowd": 0, **({} if difficult is None else {"difficult": difficult}),
                     }
                     for k, box, difficult in objects
                 ],
@@ -194,6 +194,17 @@ def test_nothing_processed_and_nothing_found(register_records, caplog):
     assert "no image was processed" in caplog.text
     assert evaluate(name, {"000005": [], "000007": []})["bbox"]["AP50"] == 0
     assert "found nothing" in caplog.text
+
+
+def test_records_that_do_not_know_what_is_difficult(register_records, caplog):
+    evaluate(register_records(SIMPLE, ["cat", "dog"]), FOUND)
+    assert "difficult" not in caplog.text
+    unmarked = {
+        image_id: [(k, box, None) for k, box, _ in objects] for image_id, objects in SIMPLE.items()
+    }
+    name = register_records(unmarked, ["cat", "dog"])
+    assert evaluate(name, FOUND)["bbox"]["AP50-dog"] == pytest.approx(100)
+    assert "no annotation says whether its object is difficult" in caplog.text
 
 
 def test_unknown_metric():

@@ -139,23 +139,24 @@ class COCOEvaluator(DatasetEvaluator):
             predictions = [image for image in predictions if image.image_id in wanted]
         detections = join_predictions(predictions, dataset)
         backend = self._backend or choose_backend()
-        results = {}
-        for task in self._tasks:
-            curves = backend.accumulate(
+        curves = {
+            task: backend.accumulate(
                 dataset.ground_truth, detections, iou_type=task, max_detections=self._limits
             )
-            results[task] = _derive(task, curves, dataset)
-            if task == "bbox" and self._output_dir is not None:
-                by_category = class_metrics(curves)
-                diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
-                diagnosis.write(
-                    self._output_dir,
-                    ap50=[by_category[k]["AP50"] for k in dataset.category_index_of_class],
-                )
+            for task in self._tasks
+        }
+        results = {task: _derive(task, curves[task], dataset) for task in self._tasks}
         logger.info(
             f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "
             f"images with {backend.name} in {time.perf_counter() - start:.2f} s."
         )
+        if self._output_dir is not None and "bbox" in curves:
+            by_category = class_metrics(curves["bbox"])
+            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
+            diagnosis.write(
+                self._output_dir,
+                ap50=[by_category[k]["AP50"] for k in dataset.category_index_of_class],
+            )
         return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from yolov7.data import get_metadata, load_records
 from yolov7.data.conversion import coco_content
 from yolov7.evaluation.ground_truth import GroundTruth, read_coco_json
 from yolov7.utils.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -204,13 +204,13 @@ class VOCEvaluator(DatasetEvaluator):
             for percent, matched in matches.items()
         }
         results = self._report(by_threshold, matches[50], name)
-        if self._output_dir is not None:
-            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
-            diagnosis.write(self._output_dir, ap50=by_threshold[50])
         logger.info(
             f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "
             f"images in {time.perf_counter() - start:.2f} s."
         )
+        if self._output_dir is not None:
+            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
+            diagnosis.write(self._output_dir, ap50=by_threshold[50])
         return {"bbox": results}
 
     def _metric_name(self) -> str:
