@@ -33,7 +33,9 @@ def test_schedule_and_classes_are_consistent(path: Path) -> None:
     cfg = load_config(path)
     solver = cfg.SOLVER
     assert solver.WARMUP_ITERS + solver.FLAT_ITERS < solver.MAX_ITER
-    assert 0 < solver.LAST_PHASE_ITERS < solver.MAX_ITER
+    has_last_phase = cfg.MODEL.META_ARCHITECTURE == "YOLOX"
+    assert (solver.LAST_PHASE_ITERS > 0) == has_last_phase
+    assert solver.LAST_PHASE_ITERS < solver.MAX_ITER
     assert solver.BASE_LR_END < solver.BASE_LR
     names = cfg.DATASETS.CLASS_NAMES
     assert not names or len(names) == cfg.MODEL.YOLO.CLASSES
@@ -42,7 +44,10 @@ def test_schedule_and_classes_are_consistent(path: Path) -> None:
 @pytest.mark.parametrize("path", YAMLS, ids=identifier)
 def test_mean_and_std_follow_the_channel_order_of_the_family(path: Path) -> None:
     cfg = load_config(path)
-    expected = {"YOLOX": ("BGR", [0.0] * 3, [1.0] * 3)}[cfg.MODEL.META_ARCHITECTURE]
+    expected = {
+        "YOLOX": ("BGR", [0.0] * 3, [1.0] * 3),
+        "YOLOV7": ("RGB", [0.0] * 3, [255.0] * 3),
+    }[cfg.MODEL.META_ARCHITECTURE]
     assert (cfg.INPUT.FORMAT, cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD) == expected
 
 
@@ -76,3 +81,23 @@ def test_the_coco_augmentation_is_the_papers(name: str) -> None:
     assert (mosaic.DEGREES, mosaic.TRANSLATE, mosaic.SHEAR) == (10.0, 0.1, 2.0)
     assert (sizes.MIN_SIZE, sizes.MAX_SIZE) == ((320, 640) if is_small else (480, 800))
     assert (sizes.STEP, sizes.PERIOD) == (32, 10)
+
+
+@pytest.mark.parametrize("name", ["", "_x", "_tiny", "_tiny_silu", "_w6", "_e6", "_d6", "_e6e"])
+def test_the_yolov7_recipe_is_the_papers(name: str) -> None:
+    """300 epochs, warm-up 3; four levels at 1280 learn from both heads with a larger k."""
+    cfg = load_config(CONFIGS / "coco" / f"yolov7{name}.yaml")
+    solver, criterion = cfg.SOLVER, cfg.MODEL.CRITERION
+    epoch = -(-118287 // solver.IMS_PER_BATCH)
+    assert (solver.MAX_ITER, solver.WARMUP_ITERS) == (300 * epoch, 3 * epoch)
+    large, tiny = "6" in name, "tiny" in name
+    final = 0.2 if large else 0.01 if tiny else 0.1
+    assert pytest.approx(solver.BASE_LR * final) == solver.BASE_LR_END
+    assert cfg.INPUT.INPUT_SIZE == ([1280, 1280] if large else [640, 640])
+    assert len(cfg.MODEL.YOLO.ANCHORS) == len(cfg.MODEL.NECK.IN_STRIDES) == (4 if large else 3)
+    assert cfg.MODEL.ASSIGNER.TOP_K == (20 if large else 10)
+    assert criterion.NAME == ("AuxiliaryCriterion" if large else "AnchorCriterion")
+    assert criterion.LEVEL_BALANCE == ([4.0, 1.0, 0.25, 0.06] if large else [4.0, 1.0, 0.4])
+    weights = (criterion.BOX_WEIGHT, criterion.CLASS_WEIGHT, criterion.OBJECTNESS_WEIGHT)
+    assert weights == ((0.05, 0.5, 1.0) if tiny else (0.05, 0.3, 0.7))
+    assert cfg.MODEL.ELAN.ACTIVATION == ("leaky_relu" if name == "_tiny" else "silu")

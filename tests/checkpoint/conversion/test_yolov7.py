@@ -61,8 +61,9 @@ def shapes_of(model):
 
 
 def zeros(shapes, dtype=torch.float32):
+    """Without memory: each entry is one number seen many times."""
     return {
-        name: torch.zeros(shape, dtype=torch.int64 if "num_batches" in name else dtype)
+        name: torch.zeros((), dtype=torch.int64 if "num_batches" in name else dtype).expand(shape)
         for name, shape in shapes.items()
     }
 
@@ -126,10 +127,9 @@ def test_every_entry_of_the_authors_has_its_place(name):
     shapes = reference.state_shapes(name)
     assert len(shapes) == ENTRIES[name][0]
     model = build(name)
-    found = convert_weights("yolov7", zeros(shapes, torch.float16), shapes_of(model))
+    found = convert_weights("yolov7", zeros(shapes), shapes_of(model))
     assert len(found) == len(shapes) - 2
     assert {name: tuple(value.shape) for name, value in found.items()} == shapes_of(model)
-    assert {value.dtype for value in found.values()} == {torch.float32, torch.int64}
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,16 @@ def test_files_of_deployment(name):
     shapes = reference.state_shapes(name, deploy=True)
     assert len(shapes) == ENTRIES[name][1]
     model = build(name, **{"MODEL.AUXILIARY_HEAD.CHANNELS": "[]"})
-    found = convert_yolov7({"model": zeros(shapes, torch.float16)}, shapes_of(model))
+    found = convert_yolov7({"model": zeros(shapes)}, shapes_of(model))
     assert list(found) == list(shapes_of(model))
     assert (found["head.predictors.1.add.implicit"] == 0).all()
     assert (found["head.predictors.1.multiply.implicit"] == 1).all()
+
+
+def test_half_precision_becomes_single():
+    state = zeros(reference.state_shapes("yolov7-tiny"), torch.float16)
+    found = convert_yolov7(state, shapes_of(build("yolov7-tiny")))
+    assert {value.dtype for value in found.values()} == {torch.float32, torch.int64}
 
 
 def test_the_averaged_weights_are_taken():
@@ -234,8 +240,8 @@ def test_anchors_that_are_not_the_published_ones_are_told(caplog):
     shapes = shapes_of(build("yolov7-tiny"))
     state = zeros(reference.state_shapes("yolov7-tiny"))
     published = [[10, 13, 16, 30, 33, 23], [30, 61, 62, 45, 59, 119], [116, 90, 156, 198, 373, 326]]
-    grid = state["model.77.anchor_grid"]
-    grid.copy_(torch.tensor(published).view(grid.shape))
+    grid = torch.tensor(published).float().view(3, 1, 3, 1, 1, 2)
+    state["model.77.anchor_grid"] = grid
     convert_yolov7(state, shapes)
     assert not caplog.records
     grid[1, 0, 2, 0, 0, 1] = 77.5
