@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: verb and its arguments; the process's own by default.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    if not arguments or arguments[0].startswith("-"):
-        parser.parse_args(arguments or ["--help"])
-    verb, *rest = arguments
+    verb, *rest = arguments or ["--help"]
     if verb not in VERBS:
+        parser = _parser()
+        if verb.startswith("-"):
+            parser.parse_args([verb])
         parser.error(f"there is no verb '{verb}'.{suggest(verb, VERBS)}")
     script, *flags = VERBS[verb]
     sys.argv = [f"yolov7 {verb}", *flags, *rest]
