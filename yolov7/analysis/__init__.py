@@ -1,5 +1,12 @@
 """Measurements of models and data that both tools and trainer use."""
 
+from yolov7.analysis.inference_speed import (
+    INFERENCE_VARIANTS,
+    InferenceVariant,
+    compare_inference,
+    inference_function,
+)
+from yolov7.analysis.loader_speed import seconds_per_batch, warm_up_batches
 from yolov7.analysis.loader_verdict import LoaderVerdict, judge_loader
 from yolov7.analysis.model_statistics import (
     ModelStatistics,
@@ -9,14 +16,26 @@ from yolov7.analysis.model_statistics import (
     count_flops,
     count_parameters,
 )
+from yolov7.analysis.synthetic import synthetic_samples
+from yolov7.analysis.timing import alternate, compare, summarize
 
 __all__ = [
+    "INFERENCE_VARIANTS",
+    "InferenceVariant",
     "LoaderVerdict",
     "ModelStatistics",
     "PartStatistics",
+    "alternate",
     "analyze_config",
     "analyze_model",
+    "compare",
+    "compare_inference",
     "count_flops",
     "count_parameters",
+    "inference_function",
     "judge_loader",
+    "seconds_per_batch",
+    "summarize",
+    "synthetic_samples",
+    "warm_up_batches",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from typing import Any
 
 import torch
 
@@ -26,6 +27,20 @@ def collect_environment() -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, threads, load, accelerator and versions as plain values, for JSON."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "load_average": list(os.getloadavg()),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def available_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
