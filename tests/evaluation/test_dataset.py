@@ -19,7 +19,7 @@ from yolov7.data.conversion import (
     read_split,
 )
 from yolov7.evaluation import COCOEvaluator
-from yolov7.evaluation.dataset import load_evaluated_dataset, load_records_for_evaluation
+from yolov7.evaluation.dataset import load_evaluated_dataset
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -106,5 +106,3 @@ def test_ground_truth_of_records_is_exact(source):
     records = load_records([source], training=False)
     boxes = [a["bbox"] for record in records for a in record["annotations"]]
     assert (dataset.ground_truth.boxes_xywh == np.array(boxes)).all()
-    other = load_records_for_evaluation(source)
-    assert (other.ground_truth.boxes_xywh == np.array(boxes)).all()

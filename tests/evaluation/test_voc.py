@@ -196,15 +196,17 @@ def test_nothing_processed_and_nothing_found(register_records, caplog):
     assert "found nothing" in caplog.text
 
 
-def test_records_that_do_not_know_what_is_difficult(register_records, caplog):
-    evaluate(register_records(SIMPLE, ["cat", "dog"]), FOUND)
-    assert "difficult" not in caplog.text
-    unmarked = {
-        image_id: [(k, box, None) for k, box, _ in objects] for image_id, objects in SIMPLE.items()
-    }
-    name = register_records(unmarked, ["cat", "dog"])
-    assert evaluate(name, FOUND)["bbox"]["AP50-dog"] == pytest.approx(100)
-    assert "no annotation says whether its object is difficult" in caplog.text
+def test_data_sets_without_difficult_objects_are_told(register_records, caplog):
+    with caplog.at_level(logging.INFO):
+        evaluate(register_records(SIMPLE, ["cat", "dog"]), FOUND)
+        assert "marked as difficult" not in caplog.text
+        unmarked = {
+            image_id: [(k, box, None) for k, box, _ in objects]
+            for image_id, objects in SIMPLE.items()
+        }
+        results = evaluate(register_records(unmarked, ["cat", "dog"]), FOUND)
+    assert results["bbox"]["AP50-dog"] == pytest.approx(100)
+    assert "No object of voc_test_1 is marked as difficult" in caplog.text
 
 
 def test_unknown_metric():

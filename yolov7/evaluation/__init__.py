@@ -14,7 +14,6 @@ from yolov7.evaluation.curves import BestF1, ScoreCurves, score_curves
 from yolov7.evaluation.dataset import (
     EvaluatedDataset,
     load_evaluated_dataset,
-    load_records_for_evaluation,
 )
 from yolov7.evaluation.detections import Detections, ImageDetections
 from yolov7.evaluation.diagnostics import ConfusionThresholds, Diagnosis, diagnose
@@ -61,7 +60,6 @@ __all__ = [
     "flatten_results",
     "inference_on_dataset",
     "load_evaluated_dataset",
-    "load_records_for_evaluation",
     "match_as_coco",
     "match_as_voc",
     "named_metrics",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,9 @@ import numpy as np
 from yolov7.d2 import DatasetCatalog, MetadataCatalog, PathManager
 from yolov7.data import get_metadata, load_records
 from yolov7.data.conversion import coco_content
+from yolov7.data.formats import Record
 from yolov7.evaluation.ground_truth import GroundTruth, read_coco_json
 from yolov7.utils.errors import DatasetError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def load_evaluated_dataset(name: str, *, with_masks: bool) -> EvaluatedDataset:
     """
     metadata = MetadataCatalog.get(name)
     if metadata.get("json_file") is None:
-        source, coco = name, _content_of_records(name)
+        source, coco = name, _content(name, load_records([name], training=False))
     else:
         if metadata.get("thing_dataset_id_to_contiguous_id") is None and (
             name in DatasetCatalog.list()
@@ -81,27 +79,6 @@ def load_evaluated_dataset(name: str, *, with_masks: bool) -> EvaluatedDataset:
     class_names, category_ids = _classes(name, names)
     ground_truth = GroundTruth.from_coco(
         coco, category_ids=category_ids, with_masks=with_masks, source=source
-    )
-    return EvaluatedDataset(name, ground_truth, class_names, category_ids)
-
-
-def load_records_for_evaluation(name: str) -> EvaluatedDataset:
-    """Load a registered data set from its records, which know what COCO's json does not.
-
-    Args:
-        name: the registered name.
-
-    Returns:
-        The data set with boxes, without masks.
-
-    Raises:
-        DatasetError: the annotations cannot be used.
-    """
-    coco = _content_of_records(name)
-    names = {category["id"]: category["name"] for category in coco["categories"]}
-    class_names, category_ids = _classes(name, names)
-    ground_truth = GroundTruth.from_coco(
-        coco, category_ids=category_ids, with_masks=False, source=name
     )
     return EvaluatedDataset(name, ground_truth, class_names, category_ids)
 
@@ -134,10 +111,8 @@ def _classes(name: str, names: Mapping[int, str]) -> tuple[list[str], list[int]]
     return list(class_names), category_ids
 
 
-def _content_of_records(name: str) -> dict:
-    """Put the records of a data set without json file into the form of one."""
-    records = load_records([name], training=False)
-    # The class names may have arrived with the records.
+def _content(name: str, records: Sequence[Record]) -> dict:
+    """Put the records of a data set into the form of a json file."""
     metadata = get_metadata(name)
     ids = range(len(metadata.thing_classes))
     mapping = metadata.get("thing_dataset_id_to_contiguous_id")

@@ -19,7 +19,7 @@ from yolov7.evaluation.collector import (
     join_predictions,
     save_predictions,
 )
-from yolov7.evaluation.dataset import EvaluatedDataset, load_records_for_evaluation
+from yolov7.evaluation.dataset import EvaluatedDataset, load_evaluated_dataset
 from yolov7.evaluation.detections import Detections, ImageDetections
 from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds, diagnose
 from yolov7.evaluation.ground_truth import GroundTruth
@@ -104,10 +104,10 @@ def average_precisions(
 class VOCEvaluator(DatasetEvaluator):
     """Evaluate boxes by Pascal VOC's protocol.
 
-    The ground truth is the data set's records. Difficult objects are neither asked for nor counted
-    as wrong when found; see `match_as_voc`. Scores and boxes are not rounded (detectron2's
-    evaluator rounds them to 0.001 and 0.1 pixels), and classes without objects are left out of
-    means. All images count: one that the model never saw counts with no detections.
+    Difficult objects are neither asked for nor counted as wrong when found; see `match_as_voc`.
+    Scores and boxes are not rounded (detectron2's evaluator rounds them to 0.001 and 0.1 pixels),
+    and classes without objects are left out of means. All images of the data set count: one that
+    the model never saw counts with no detections.
     """
 
     #: Which detection found which object, by this protocol.
@@ -152,7 +152,7 @@ class VOCEvaluator(DatasetEvaluator):
     def dataset(self) -> EvaluatedDataset:
         """The data set, which is read at the first use."""
         if self._dataset is None:
-            self._dataset = load_records_for_evaluation(self._name)
+            self._dataset = load_evaluated_dataset(self._name, with_masks=False)
         return self._dataset
 
     def reset(self) -> None:
@@ -233,6 +233,11 @@ class VOCEvaluator(DatasetEvaluator):
         classes = self.dataset.category_index_of_class
         counts = np.bincount(truth.category_index[matches.is_counted], minlength=len(labels))
         ignored = np.bincount(truth.category_index[~matches.is_counted], minlength=len(labels))
+        if not ignored.any():
+            logger.info(
+                f"No object of {self._name} is marked as difficult, so that all are asked for. "
+                "(Records of detectron2's own VOC loader do not say which ones are.)"
+            )
         all_thresholds = np.stack(list(by_threshold.values()))
         columns = {
             "objects": counts[classes].tolist(),
