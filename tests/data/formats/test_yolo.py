@@ -335,3 +335,11 @@ def test_registration(write, tmp_path):
     with pytest.raises(DatasetError, match=rf"'{name}': its data file .*none does not exist"):
         load_records([name], training=True)
     DatasetCatalog.remove(name)
+
+
+def test_a_split_outside_of_the_root(load, write, tmp_path):
+    write({f"elsewhere/{name}": content for name, content in simple().items()})
+    write({"here/data.yaml": {"train": f"{tmp_path}/elsewhere/images", "names": ["a", "b"]}})
+    (record,) = load(data="here/data.yaml")
+    assert record["image_id"] == f"{tmp_path}/elsewhere/images/train/a.png"
+    assert len(record["annotations"]) == 1
