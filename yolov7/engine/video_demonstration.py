@@ -149,7 +149,7 @@ def _log(reader: VideoReader, target: Path, *, seconds: float, stopped: bool) ->
         )  # fmt: skip
     if reader.num_missing:
         logger.warning(
-            "%s: declares %d frames, %d of which are not there: it is cut off, or its head is "
-            "wrong.",
+            "%s: declares %d frames, %d of which are not there: it is cut off or damaged, or its "
+            "head is wrong.",
             reader.name, reader.num_declared, reader.num_missing,
         )  # fmt: skip
