@@ -43,11 +43,10 @@ class Candidates:
             total: the sum of ``count``.
             most: the maximum of ``count``.
         """
-        copies = copies.flatten()
-        end = copies.cumsum(0)
-        place = torch.searchsorted(end, torch.arange(total, device=end.device), right=True)
+        copies = copies.flatten().long()
+        place = torch.repeat_interleave(copies, output_size=total)
         # Where there is none, the candidate before: safe to index with.
-        position = end - copies.long().clamp(min=1)
+        position = copies.cumsum(0) - copies.clamp(min=1)
         return Candidates(place, position, count.cumsum(0) - count, count, most)
 
     def of_images(self, image_index: Tensor, width: int) -> tuple[Tensor, Tensor]:

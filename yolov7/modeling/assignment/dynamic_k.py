@@ -6,17 +6,13 @@ that several objects take goes to the object for which it is cheapest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from yolov7.modeling.assignment.assignment import Assignment
 from yolov7.modeling.assignment.candidates import Candidates
 from yolov7.modeling.assignment.pair_costs import PairCosts
 from yolov7.modeling.predictions import DensePredictions
-from yolov7.modeling.targets import Targets
 from yolov7.utils.errors import DatasetError
 
 PAIRS_IN_CACHE = 2**17
@@ -88,46 +84,29 @@ def collect_candidates(
     return Candidates.pack(copies, counts, total=total, most=most), numbers
 
 
-def cost_rows(
-    objects: Tensor, targets: Targets, costs: PairCosts, *, max_pairs: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Costs of objects with all candidates of their images, in pieces of bounded size.
-
-    Args:
-        objects: ``(R,)`` int64 in ``[0, M)``.
-        targets: M objects.
-        costs: of T > 0 candidates.
-        max_pairs: bound on the pairs of a piece (one object is the least).
-
-    Yields:
-        ``(r,)`` objects, ``(r, W)`` positions of candidates, ascending, and ``(r, W)`` costs,
-        infinite where an image has fewer candidates than W.
-    """
-    width = costs.candidates.most
-    for rows in objects.split(max(1, max_pairs // width)):
-        positions, valid = costs.candidates.of_images(targets.image_index[rows], width)
-        cost = costs.cost(rows[:, None], positions)
-        yield rows, positions, cost.masked_fill(~valid, torch.inf)
-
-
 def take_cheapest(cost: Tensor, position: Tensor, num_cells: Tensor, top_k: int) -> Tensor:
     """The ``num_cells`` ``(R,)`` cheapest candidates of every row.
 
     Args:
         cost: ``(R, S)``, infinite where there is no candidate.
-        position: ``(R, S)``, ascending along finite costs, so that ties go to the earlier one.
-        num_cells: ``(R,)``, at most ``top_k``.
+        position: ``(R, S)`` candidates; of equal costs the earlier in the row is taken.
+        num_cells: ``(R,)`` in ``[1, top_k]``.
         top_k: columns of the result.
 
     Returns:
         ``(R, top_k)`` positions, −1 where a row takes fewer.
     """
-    cost, order = cost.sort(dim=1, stable=True)
-    cost, order = cost[:, :top_k], order[:, :top_k]
-    rank = torch.arange(order.shape[1], device=cost.device)
-    is_taken = (rank < num_cells[:, None]) & cost.isfinite()
-    taken = torch.where(is_taken, position.gather(1, order), -1)
-    return functional.pad(taken, (0, top_k - taken.shape[1]), value=-1)
+    # Sorting whole rows would take several times as long.
+    most = min(top_k, cost.shape[1])
+    lowest = cost.topk(most, dim=1, largest=False).values
+    limit = lowest.gather(1, num_cells.clamp(max=most)[:, None] - 1)
+    cheaper, equal = cost < limit, cost == limit
+    room = num_cells[:, None] - cheaper.sum(dim=1, keepdim=True)
+    taken = (cheaper | (equal & (equal.cumsum(dim=1) <= room))) & cost.isfinite()
+    # What is not taken writes to one slot behind the last.
+    slot = torch.where(taken, taken.cumsum(dim=1) - 1, top_k)
+    result = position.new_full((len(cost), top_k + 1), -1).scatter_(1, slot, position)
+    return result[:, :top_k]
 
 
 class CheapestObjects:

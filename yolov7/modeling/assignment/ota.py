@@ -11,14 +11,13 @@ from yolov7.modeling.assignment.assignment import Assignment
 from yolov7.modeling.assignment.dynamic_k import (
     CheapestObjects,
     collect_candidates,
-    cost_rows,
     count_places,
     default_max_pairs,
     owned_pairs,
     settle,
     take_cheapest,
 )
-from yolov7.modeling.assignment.pair_costs import PairCosts
+from yolov7.modeling.assignment.pair_costs import PairCosts, dynamic_k
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
@@ -163,13 +162,14 @@ class OTA:
             iou_weight=self.iou_cost,
             max_elements=max_pairs,
         )
-        num_cells = costs.num_cells(targets, top_k=self.top_k, max_pairs=max_pairs)
-
         objects = torch.arange(len(targets), device=place.device)
         cheapest = CheapestObjects(len(candidates), like=pred_boxes)
         taken = []
-        for rows, positions, cost in cost_rows(objects, targets, costs, max_pairs=max_pairs):
-            taken.append(take_cheapest(cost, positions, num_cells[rows], self.top_k))
+        for rows, image, iou in costs.iou_rows(objects, targets, max_pairs=max_pairs):
+            positions, valid = candidates.of_images(image, iou.shape[1])
+            cost = costs.cost(rows[:, None], positions, iou).masked_fill(~valid, torch.inf)
+            num_cells = dynamic_k(iou, top_k=self.top_k)
+            taken.append(take_cheapest(cost, positions, num_cells, self.top_k))
             cheapest.update(rows, positions, cost)
         # The second wait: how many pairs there are.
         return owned_pairs(settle(torch.cat(taken), cheapest), costs, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -95,32 +96,41 @@ class PairCosts:
         """IoU of objects and candidates, both index tensors ``(...)`` and broadcast."""
         return elementwise_iou(self.target_boxes[target_index], self.pred_boxes[position])
 
-    def cost(self, target_index: Tensor, position: Tensor) -> Tensor:
+    def cost(self, target_index: Tensor, position: Tensor, iou: Tensor) -> Tensor:
         """Cost of pairs, both index tensors ``(...)`` and broadcast; finite, NaN scores too.
 
         Over all classes the cross entropy is the cost of being of no class, corrected for the one
         class that is meant: ``Σ_c −ln(1 − q_c) + ln(1 − q_t) − ln(q_t)``.
+
+        Args:
+            target_index: objects.
+            position: candidates.
+            iou: ``(...)`` of the pairs.
         """
         logits = self.class_logits[self.candidates.place[position], self.labels[target_index]]
         score = (logits.sigmoid() * self.objectness_scores[position]).sqrt()
         meant = (-score).log1p().clamp(min=LOWEST_LOG) - score.log().clamp(min=LOWEST_LOG)
         class_cost = self.no_class_cost[position] + meant
-        iou_cost = -(self.iou(target_index, position) + 1e-8).log()
+        iou_cost = -(iou + 1e-8).log()
         cost = self.class_weight * class_cost + self.iou_weight * iou_cost
         return cost.nan_to_num(torch.finfo(cost.dtype).max)
 
-    def best_iou_sums(self, targets: Targets, *, best: int, max_pairs: int) -> Tensor:
-        """For each object the sum of its ``best`` largest IoUs with its image's candidates.
+    def iou_rows(
+        self, objects: Tensor, targets: Targets, *, max_pairs: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """IoUs of objects with all candidates of their images, in pieces of bounded size.
 
         Args:
-            targets: M objects, whose images decide which candidates count.
-            best: how many IoUs are summed.
-            max_pairs: bound on the pairs in memory at once.
+            objects: ``(R,)`` int64 in ``[0, M)``.
+            targets: M objects, whose images decide.
+            max_pairs: bound on the pairs of a piece (one object is the least).
 
-        Returns:
-            ``(M,)`` float64, so that the order of the sum does not decide a floor.
+        Yields:
+            ``(r,)`` objects, ``(r,)`` their images and ``(r, W)`` IoUs, W being the largest number
+            of candidates in an image and the columns those of ``Candidates.of_images``; 0 where an
+            image has fewer.
         """
-        width = max(self.candidates.most, best)
+        width = self.candidates.most
         images = torch.arange(targets.num_images, device=self.labels.device)
         positions, valid = self.candidates.of_images(images, width)
         # A box without extent at the origin overlaps nothing.
@@ -128,35 +138,25 @@ class PairCosts:
         columns = torch.cat([boxes, box_area(boxes)[..., None]], dim=-1).mT.contiguous()
         # A union of 0 would be 0 / 0; anything positive gives the IoU 0 that is meant.
         areas = box_area(self.target_boxes).clamp(min=torch.finfo(boxes.dtype).tiny)
-        rows = max(1, max_pairs // width)
-        return torch.cat(
-            [
-                _ious(box, area, columns.index_select(0, index))
-                .topk(best, dim=1)
-                .values.double()
-                .sum(dim=1)
-                for index, box, area in zip(
-                    targets.image_index.split(rows),
-                    self.target_boxes.split(rows),
-                    areas.split(rows),
-                    strict=True,
-                )
-            ]
-        )
+        for rows in objects.split(max(1, max_pairs // max(width, 1))):
+            image = targets.image_index[rows]
+            iou = _ious(self.target_boxes[rows], areas[rows], columns.index_select(0, image))
+            yield rows, image, iou
 
-    def num_cells(self, targets: Targets, *, top_k: int, max_pairs: int) -> Tensor:
-        """How many cells each object takes: ``max(1, ⌊sum of its top_k best IoUs⌋)``.
 
-        Args:
-            targets: M objects.
-            top_k: how many IoUs are summed.
-            max_pairs: bound on the pairs in memory at once.
+def dynamic_k(iou: Tensor, *, top_k: int) -> Tensor:
+    """How many candidates objects take: ``max(1, ⌊sum of the top_k best IoUs⌋)``.
 
-        Returns:
-            ``(M,)`` int64 in ``[1, top_k]``.
-        """
-        sums = self.best_iou_sums(targets, best=top_k, max_pairs=max_pairs)
-        return sums.floor().clamp(1, top_k).long()
+    Args:
+        iou: ``(R, W)`` of objects with all candidates of their images.
+        top_k: how many are summed.
+
+    Returns:
+        ``(R,)`` int64 in ``[1, top_k]``.
+    """
+    best = iou.topk(min(top_k, iou.shape[1]), dim=1).values
+    # float64, so that the order of the sum does not decide a floor.
+    return best.double().sum(dim=1).floor().clamp(1, top_k).long()
 
 
 def _no_class_cost(class_logits: Tensor, objectness_scores: Tensor) -> Tensor:
@@ -179,4 +179,5 @@ def _ious(box: Tensor, area: Tensor, columns: Tensor) -> Tensor:
     overlap = torch.minimum(x1, high_x, out=x1).sub_(torch.maximum(x0, low_x, out=x0)).clamp_(min=0)
     height = torch.minimum(y1, high_y, out=y1).sub_(torch.maximum(y0, low_y, out=y0)).clamp_(min=0)
     overlap.mul_(height)
-    return overlap.div_(other_area.add_(area[:, None]).sub_(overlap))
+    # The result is new, so that it does not keep the whole table in memory.
+    return overlap.div(other_area.add_(area[:, None]).sub_(overlap))

@@ -11,14 +11,13 @@ from yolov7.modeling.assignment.center_window import center_windows, in_window
 from yolov7.modeling.assignment.dynamic_k import (
     CheapestObjects,
     collect_candidates,
-    cost_rows,
     count_places,
     default_max_pairs,
     owned_pairs,
     settle,
     take_cheapest,
 )
-from yolov7.modeling.assignment.pair_costs import PairCosts
+from yolov7.modeling.assignment.pair_costs import PairCosts, dynamic_k
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
@@ -145,11 +144,13 @@ class SimOTA:
             iou_weight=self.iou_cost,
             max_elements=max_pairs,
         )
-        num_cells = costs.num_cells(targets, top_k=self.top_k, max_pairs=max_pairs)
-
         objects = torch.arange(len(targets), device=place.device)
+        rows = costs.iou_rows(objects, targets, max_pairs=max_pairs)
+        num_cells = torch.cat([dynamic_k(iou, top_k=self.top_k) for *_, iou in rows])
+
         position = candidates.position[place]
-        cost = costs.cost(objects[:, None], position).masked_fill(~inside, torch.inf)
+        iou = costs.iou(objects[:, None], position)
+        cost = costs.cost(objects[:, None], position, iou).masked_fill(~inside, torch.inf)
         taken = take_cheapest(cost, position, num_cells, self.top_k)
         if num_short > 0:
             short = torch.argsort(is_short, descending=True, stable=True)[:num_short]
@@ -175,9 +176,11 @@ class SimOTA:
     ) -> Tensor:
         """Step 3 for ``objects`` ``(R,)`` over all candidates of their images, ``(R, top_k)``."""
         taken = []
-        for rows, positions, cost in cost_rows(objects, targets, costs, max_pairs=max_pairs):
+        for rows, image, iou in costs.iou_rows(objects, targets, max_pairs=max_pairs):
+            positions, valid = costs.candidates.of_images(image, iou.shape[1])
             index = costs.candidates.place[positions] % predictions.num_predictions
             inside = in_window(centers[rows, None], predictions, index, radius=self.center_radius)
-            cost = cost + OUTSIDE_WINDOW_COST * ~inside
+            cost = costs.cost(rows[:, None], positions, iou) + OUTSIDE_WINDOW_COST * ~inside
+            cost = cost.masked_fill(~valid, torch.inf)
             taken.append(take_cheapest(cost, positions, num_cells[rows], self.top_k))
         return torch.cat(taken)
