@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -20,11 +19,11 @@ from yolov7.engine.demo_inputs import DemoInputs, output_names
 from yolov7.engine.predictor import Predictor
 from yolov7.engine.video_demonstration import VideoEntry, draw_video
 from yolov7.engine.window import Window
-from yolov7.utils.atomic import atomic_write, atomic_write_json
+from yolov7.utils.atomic import atomic_write_json
 from yolov7.utils.batched import batched
 from yolov7.utils.errors import ImageError, UserError, VideoError
 from yolov7.utils.interrupt import StopRequest
-from yolov7.visualization import Visualizer
+from yolov7.visualization import Visualizer, write_picture
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +137,7 @@ def _draw_images(
             loaded = list(_read(batch, report, skip_bad=skip_bad))
             results = predictor([image for _, _, image in loaded])
             for (file, target, image), instances in zip(loaded, results, strict=True):
-                _write_image(target, visualizer.draw_instances(image, instances))
+                write_picture(target, visualizer.draw_instances(image, instances))
                 entry = {"file_name": str(file), "height": image.shape[0], "width": image.shape[1]}
                 report.images.append(entry | {"detections": predictor.classes.describe(instances)})
             bar.update(len(batch))
@@ -182,11 +181,3 @@ def _check_writable(folder: Path) -> None:
             f"Cannot write into the output folder {folder}: {error.strerror or error}. "
             "Choose one that you may write to."
         ) from error
-
-
-def _write_image(path: Path, image: np.ndarray) -> None:
-    done, data = cv2.imencode(path.suffix.lower(), image)
-    if not done:
-        raise UserError(f"OpenCV cannot write a picture of the type {path.suffix}: {path}.")
-    with atomic_write(path) as file:
-        file.write(data.tobytes())
