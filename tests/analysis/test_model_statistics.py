@@ -27,6 +27,20 @@ PUBLISHED = {
 }
 
 
+# The authors' YOLOv7 at 80 classes and the published size: parameters in training and deployed,
+# 2 x multiply-adds of all convolutions in training (auxiliary head and all branches) and deployed.
+PUBLISHED_YOLOV7 = {
+    "yolov7_tiny": (640, 6_228_762, 6_219_709, 13_700_710_400, 13_700_710_400),
+    "yolov7_tiny_silu": (640, 6_228_762, 6_219_709, 13_700_710_400, 13_700_710_400),
+    "yolov7": (640, 37_622_682, 36_905_341, 105_769_369_600, 104_511_078_400),
+    "yolov7_x": (640, 71_347_394, 71_311_741, 189_673_676_800, 189_673_676_800),
+    "yolov7_w6": (1280, 82_312_436, 70_394_300, 420_112_793_600, 359_717_273_600),
+    "yolov7_e6": (1280, 111_898_292, 97_202_940, 588_092_211_200, 514_425_651_200),
+    "yolov7_d6": (1280, 154_709_364, 133_757_052, 806_063_308_800, 701_738_188_800),
+    "yolov7_e6e": (1280, 166_408_884, 151_687_420, 915_850_854_400, 842_184_294_400),
+}
+
+
 def config(**keys):
     cfg = get_config()
     cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.BACKBONE.NAME = "YOLOX", "CSPDarknet"
@@ -51,6 +65,25 @@ def test_published_models(name):
     for field in ("parameters", "parameters_deploy", "gflops", "gflops_deploy"):
         total = sum(getattr(part, field) for part in found.parts)
         assert total == pytest.approx(getattr(found, field), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "yolov7_tiny" else pytest.mark.slow)
+        for name in PUBLISHED_YOLOV7
+    ],
+)
+def test_published_yolov7_models(name):
+    side, parameters, deployed, flops, flops_deploy = PUBLISHED_YOLOV7[name]
+    found = analyze_config(load_config(CONFIGS / f"{name}.yaml"))
+    assert (found.parameters, found.parameters_deploy) == (parameters, deployed)
+    assert found.gflops * 1e9 == pytest.approx(flops, rel=1e-14)
+    assert found.gflops_deploy * 1e9 == pytest.approx(flops_deploy, rel=1e-14)
+    assert found.input_size == (side, side)
+    auxiliary = [part for part in found.parts if part.name == "auxiliary_head"]
+    assert len(auxiliary) == (side == 1280)
+    assert all(part.parameters_deploy == part.gflops_deploy == 0 for part in auxiliary)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -93,13 +126,23 @@ def test_size_is_rounded_up_and_parts_of_training_are_not_deployed():
     cfg.MODEL.DEVICE = "meta"
     with torch.device("meta"):
         model = build_detector(cfg)
-        model.auxiliary_head = nn.Conv2d(3, 3, 1)
+        model.auxiliary_head = Auxiliary()
     found = analyze_model(model, (100, 129))
     assert found.input_size == (128, 160)
     parts = {part.name: part for part in found.parts}
     assert list(parts) == ["backbone", "neck", "head", "auxiliary_head"]
-    assert dataclasses.astuple(parts["auxiliary_head"]) == ("auxiliary_head", 12, 0, 0.0, 0.0)
+    # On the finest map, of 16 x 20 places and 32 channels, in training only.
+    gflops = 2 * 16 * 20 * 32 * 3 / 1e9
+    assert dataclasses.astuple(parts["auxiliary_head"]) == ("auxiliary_head", 99, 0, gflops, 0.0)
     assert json.loads(json.dumps(found.to_dict()))["input_size"] == [128, 160]
+
+
+class Auxiliary(nn.Conv2d):
+    def __init__(self):
+        super().__init__(32, 3, 1)
+
+    def forward(self, features, images):
+        return super().forward(features["p3"])
 
 
 def test_a_foreign_model_is_a_clear_error():

@@ -47,6 +47,31 @@ def test_table():
     assert lines.startswith("one image of 160 x 320 (height x width)")
 
 
+@pytest.mark.slow
+def test_family(monkeypatch, capsys):
+    """The rows of the models, here without those that take seconds to count."""
+    script = ["coco/yolov7_tiny", "coco/yolox_nano"]
+    monkeypatch.setattr("yolov7.analysis.family_configs", lambda family: script)
+    code, out, _ = run(monkeypatch, capsys, "--family", "yolov7")
+    assert code == 0
+    assert out.splitlines() == [
+        "| model | input | parameters | deployed | GFLOPs | deployed |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| yolox_nano | 416x416 | 912,159 | 904,463 | 1.0 | 1.0 |",
+        "| yolov7_tiny | 640x640 | 6,228,762 | 6,219,709 | 13.7 | 13.7 |",
+    ]
+    code, out, _ = run(
+        monkeypatch,
+        capsys,
+        *("--family", "yolov7", "--json", "--repeats", "1", "INPUT.INPUT_SIZE", "[64, 64]"),
+        *("MODEL.DEVICE", "cpu"),
+    )
+    assert code == 0
+    assert [member["name"] for member in json.loads(out)] == ["yolov7_tiny", "yolox_nano"]
+    assert all(member["milliseconds_deploy"] > 0 for member in json.loads(out))
+    assert json.loads(out)[0]["statistics"]["input_size"] == [64, 64]
+
+
 def test_mistakes_end_without_a_stack_trace(monkeypatch, capsys):
     code, _, err = run(monkeypatch, capsys, "--config-file", "no/such.yaml")
     assert code == 1

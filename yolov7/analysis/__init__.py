@@ -1,5 +1,11 @@
 """Measurements of models and data that both tools and trainer use."""
 
+from yolov7.analysis.family import (
+    FamilyMember,
+    family_configs,
+    markdown_table,
+    measure_member,
+)
 from yolov7.analysis.inference_speed import (
     INFERENCE_VARIANTS,
     InferenceVariant,
@@ -21,6 +27,7 @@ from yolov7.analysis.timing import alternate, compare, summarize
 
 __all__ = [
     "INFERENCE_VARIANTS",
+    "FamilyMember",
     "InferenceVariant",
     "LoaderVerdict",
     "ModelStatistics",
@@ -32,8 +39,11 @@ __all__ = [
     "compare_inference",
     "count_flops",
     "count_parameters",
+    "family_configs",
     "inference_function",
     "judge_loader",
+    "markdown_table",
+    "measure_member",
     "seconds_per_batch",
     "summarize",
     "synthetic_samples",

@@ -114,7 +114,7 @@ def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
     """Floating-point operations of each part of a detector for one image of (height, width).
 
     Counted are convolutions and matrix products in eval mode, two for a multiply-add; not biases,
-    norms, activations, pooling or post-processing.
+    norms, activations, pooling or post-processing. An auxiliary head counts while it is there.
     """
     flops: Counter[str] = Counter()
     was_training = model.training
@@ -132,7 +132,11 @@ def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
 
             hooks += [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
         try:
-            model.eval().predict(images)
+            model.eval()
+            features = model.neck(model.backbone(images.tensor))
+            for head in (model.head, model.auxiliary_head):
+                if head is not None:
+                    head(features, images)
         finally:
             for hook in hooks:
                 hook.remove()
