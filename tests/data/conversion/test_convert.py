@@ -219,6 +219,11 @@ def test_what_cannot_be_said_is_refused(workshop, tmp_path, writer):
     refuse([split({"a.png": (4, 4)}, {1: "x", 2: "x"})], tmp_path, writer, "Two classes .* 'x'")
     refuse([split({"a.png": (4, 4)}, {1: "x\ny"})], tmp_path, writer, r"name 'x\\ny' has control")
     refuse([split({"a.png": (4, 4)}, {1: " x"})], tmp_path, writer, "name ' x' has control")
+    refuse([split({"a .png": (4, 4)}, one)], tmp_path, writer, "name 'a ' has control")
+    refuse(
+        [split({".a.png": (4, 4)}, one)], tmp_path, writer, r"image '\.a\.png' would not be found"
+    )
+    refuse([split({"a.ppm": (4, 4)}, one)], tmp_path, writer, r"'a\.ppm' would not be found")
 
 
 @pytest.mark.parametrize("writer", [VocWriter(), YoloWriter(), CocoWriter()])
@@ -293,3 +298,40 @@ def test_records_of_any_box_mode(workshop, tmp_path):
 def test_splits_of_yolo_are_no_other_entries(workshop, tmp_path):
     split = read_split("names", workshop.coco({"a.png": (4, 4)}, [], classes={1: "x"}))
     refuse([split], tmp_path, YoloWriter(), "another use for 'names'")
+
+
+@pytest.mark.parametrize(
+    ("box", "line"),
+    [
+        ([5, 1, 0, 2], "0 0.5 0.5 0 0.5"),  # without width, but there
+        ([10, 1, 0, 2], "0 1 0.5 0 0.5"),
+        ([11, 1, 0, 2], None),
+        ([10, 1, 5, 2], None),
+        ([-5, 1, 5, 2], None),
+        ([-5, 1, 6, 2], "0 0.05 0.5 0.1 0.5"),
+        ([5, 1, -2, 2], None),
+        ([5, 5, 2, 2], None),
+    ],
+)
+def test_what_of_a_box_is_in_its_image(workshop, tmp_path, box, line):
+    objects = [{"image": 0, "class": 1, "bbox": box}]
+    split = read_split("t", workshop.coco({"a.png": (4, 10)}, objects, classes={1: "x"}))
+    report = convert_dataset([split], tmp_path / "y", writer=YoloWriter(), place_image=link_image)
+    written = (tmp_path / "y/labels/t/a.txt").read_text()
+    assert written == ("" if line is None else f"{line}\n")
+    lost = report.lost["boxes outside their image, or of negative size"]
+    assert lost == (line is None)
+
+
+def test_an_image_under_two_ids_of_coco(workshop, tmp_path):
+    images = [{"id": i, "file_name": "a.png", "height": 4, "width": 5} for i in (1, 2)]
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "x"}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    workshop.image("source/a.png", (4, 5))
+    name = workshop.register(
+        {"FORMAT": "coco", "ANNOTATIONS": f"{tmp_path}/a.json", "IMAGES": f"{tmp_path}/source"}
+    )
+    split = read_split("t", name)
+    report = convert_dataset([split], tmp_path / "c", writer=CocoWriter(), place_image=link_image)
+    assert [r["image_id"] for r in workshop.read(report.entries["t"])] == [1, 2]
+    refuse([split], tmp_path, VocWriter(), "'a.png' and 'a.png'")

@@ -105,8 +105,11 @@ class CocoWriter:
             if not all(isinstance(number, int) for number in numbers):
                 numbers = list(range(1, len(numbers) + 1))
             records = []
+            placed: set[str] = set()
             for record, number, name in zip(split.records, numbers, split.image_names, strict=True):
-                place_image(record["file_name"], folder / "images" / split.name / name)
+                if name not in placed:  # COCO may have an image file under several ids
+                    place_image(record["file_name"], folder / "images" / split.name / name)
+                    placed.add(name)
                 records.append({**record, "image_id": number, "file_name": name})
             content = coco_content(records, class_names=split.class_names, category_ids=ids)
             atomic_write_json(folder / "annotations" / f"{split.name}.json", content)

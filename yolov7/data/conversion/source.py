@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from yolov7.d2 import MetadataCatalog
 from yolov7.data.catalog import get_metadata, load_records
 from yolov7.data.formats import Record
+from yolov7.data.image_io import IMAGE_SUFFIXES
 from yolov7.utils.errors import DatasetError
 
 
@@ -97,7 +98,7 @@ def check_names(splits: Sequence[SourceSplit], *, format_name: str) -> None:
 
     Raises:
         DatasetError: two images of a split differ in their suffix only, two classes have one
-            name, or a name cannot be written.
+            name, a name cannot be written, or an image's name would not be taken for one.
     """
     classes = list(splits[0].class_names)
     doubled = [name for name in classes if classes.count(name) > 1]
@@ -106,11 +107,18 @@ def check_names(splits: Sequence[SourceSplit], *, format_name: str) -> None:
             f"Two classes are called '{doubled[0]}'; in {format_name} they would be one. Rename "
             "one of them."
         )
-    for name in [*classes, *(name for split in splits for name in split.image_names)]:
+    images = [name for split in splits for name in split.image_names]
+    for name in [*classes, *(os.path.splitext(name)[0] for name in images)]:
         if not is_plain(name):
             raise DatasetError(
                 f"The name {name!r} has control characters or outer blanks, which {format_name} "
                 "cannot keep. Rename it."
+            )
+    for name in images:
+        if os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES or f"/{name}".count("/."):
+            raise DatasetError(
+                f"The image '{name}' would not be found in {format_name}: names begin with no dot "
+                f"and end with {', '.join(IMAGE_SUFFIXES)}. Rename or convert it."
             )
     for split in splits:
         by_stem: dict[str, str] = {}

@@ -101,15 +101,14 @@ class YoloWriter:
         edges = xyxy(annotation)
         clipped = [min(max(v, 0), side) for v, side in zip(edges, (*sides, *sides), strict=True)]
         x0, y0, x1, y1 = clipped
-        outside = (x0 == x1 and edges[0] != edges[2]) or (y0 == y1 and edges[1] != edges[3])
-        if outside or x1 < x0 or y1 < y0:
+        width, height = sides
+        if not (_overlaps(edges[0], edges[2], width) and _overlaps(edges[1], edges[3], height)):
             return None
         segmentation = annotation.get("segmentation")
         if self._masks and isinstance(segmentation, list) and len(segmentation) == 1:
             return self._polygon(annotation, sides, edges, report)
         report.lose("masks", segmentation is not None)
         report.lose("boxes clipped to their image", clipped != edges)
-        width, height = sides
         values = (
             (x0 + x1) / 2 / width,
             (y0 + y1) / 2 / height,
@@ -142,6 +141,13 @@ class YoloWriter:
         report.lose("boxes replaced by their polygon's hull", not np.allclose(hull, edges))
         report.shift(edges, hull)
         return " ".join((str(annotation["category_id"]), *texts))
+
+
+def _overlaps(begin: float, end: float, side: int) -> bool:
+    """Say whether something of [begin, end] is in [0, side]; an extent of 0 may be at its edge."""
+    if begin == end:
+        return 0 <= begin <= side
+    return begin < end and begin < side and end > 0
 
 
 def _check_size(record: Record) -> None:
