@@ -1,7 +1,7 @@
 """Our YOLOX against the authors' program, in one process and in turn: loader, training, inference.
 
     git clone https://github.com/Megvii-BaseDetection/YOLOX /tmp/yolox_peer
-    pip install --no-deps --target /tmp/yolox_packages loguru tabulate psutil thop
+    pip install --no-deps --target /tmp/yolox_packages loguru tabulate psutil
     python benchmarks/bm_yolox_peer.py --peer /tmp/yolox_peer --peer-packages /tmp/yolox_packages
 
 Both get the same weights (theirs, converted), pictures and objects. Before anything is timed, their

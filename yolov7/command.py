@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "evaluate-results": ("tools/evaluate_results.py",),
     "visualize-results": ("tools/visualize_results.py",),
     "analyze": ("tools/analyze_model.py",),
+    "benchmark": ("tools/benchmark.py",),
     "convert-dataset": ("tools/convert_dataset.py",),
     "convert-weights": ("tools/convert_weights.py",),
     "plain-train": ("tools/plain_train.py",),
