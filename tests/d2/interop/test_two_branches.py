@@ -1,4 +1,4 @@
-"""One training, one evaluation, in the two branches: checkpoints cross over, numbers are equal."""
+"""The same data, training and evaluation in the two branches; checkpoints cross over."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from yolov7.checkpoint import load_checkpoint
+from yolov7.data.builtin_datasets import COCO_CATEGORY_IDS, COCO_CLASSES
 
-pytestmark = [pytest.mark.detectron2, pytest.mark.end_to_end]
+pytestmark = pytest.mark.detectron2
 
 ROOT = Path(__file__).parents[3]
 BRANCHES = ("detectron2", "embedded")
@@ -29,6 +30,7 @@ def differences(a, b, name=""):
     return [] if type(a) is type(b) and a == b else [name]
 
 
+@pytest.mark.end_to_end
 def test_training_resuming_and_evaluation(detectron2, make_config, run_script, tmp_path):
     cfg = make_config(
         "SOLVER.MAX_ITER", END, "SOLVER.CHECKPOINT_PERIOD", MIDDLE, "SOLVER.LAST_PHASE_ITERS", 3,
@@ -70,3 +72,42 @@ def test_training_resuming_and_evaluation(detectron2, make_config, run_script, t
     ]
     numbers = [{k: v for k, v in line.items() if k.startswith("bbox/")} for line in final]
     assert len(numbers[0]) >= 12 and numbers[0] == pytest.approx(numbers[1], abs=1e-6, nan_ok=True)
+
+
+# Which records and classes the framework gets for a name, what detectron2 does not give left out.
+LOOK = """
+import json
+from yolov7.d2 import DatasetCatalog
+from yolov7.data import load_records
+from yolov7.engine.class_list import class_list_of_dataset
+records = load_records(["coco_2017_val"], training=True)
+for record in records:
+    record.pop("dataset_name", None)
+    for annotation in record["annotations"]:
+        annotation.pop("id", None)
+classes = class_list_of_dataset("coco_2017_val").state_dict()
+reader = "detectron2" if "lvis_v1_val" in DatasetCatalog.list() else "ours"
+print("FOUND " + json.dumps([reader, classes, records], default=str))
+"""
+
+
+@pytest.mark.slow
+def test_a_name_that_detectron2_registers_itself(detectron2, datasets, run_script):
+    content = json.loads((datasets / "digits" / "annotations" / "val.json").read_text())
+    content["categories"] = [
+        {"id": i, "name": name} for i, name in zip(COCO_CATEGORY_IDS, COCO_CLASSES, strict=True)
+    ]
+    folder = datasets / "coco" / "annotations"
+    folder.mkdir(parents=True, exist_ok=True)
+    (datasets / "coco" / "val2017").mkdir(exist_ok=True)
+    (folder / "instances_val2017.json").write_text(json.dumps(content))
+    found = {}
+    for branch in BRANCHES:
+        printed = run_script(branch, "-c", LOOK)
+        (line,) = [line for line in printed.splitlines() if line.startswith("FOUND ")]
+        found[branch] = json.loads(line.removeprefix("FOUND "))
+    assert [found[branch].pop(0) for branch in BRANCHES] == ["detectron2", "ours"]
+    assert found["detectron2"] == found["embedded"]
+    classes, records = found["embedded"]
+    assert classes["names"] == list(COCO_CLASSES)
+    assert sum(len(record["annotations"]) for record in records) == 16
