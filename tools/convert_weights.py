@@ -18,9 +18,11 @@ The config must describe the model that the weights belong to, its number of cla
 every entry of the input is used exactly once, or the program says which one does not fit.
 Nothing in the input file is executed.
 
-example:
+examples:
   python tools/convert_weights.py --source yolox --config-file configs/coco/yolox_s.yaml \\
       --input yolox_s.pth --output weights/yolox_s.pth
+  python tools/convert_weights.py --source yolov7 --config-file configs/coco/yolov7_w6.yaml \\
+      --input yolov7-w6.pt --output weights/yolov7_w6.pth MODEL.AUXILIARY_HEAD.CHANNELS "[]"
 """
 
 

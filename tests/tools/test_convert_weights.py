@@ -68,3 +68,24 @@ def test_unknown_source(monkeypatch, capsys, tmp_path):
     )
     assert code == 1
     assert "there is no converter 'yolov9'" in err
+
+
+def test_the_authors_yolov7(monkeypatch, capsys, tmp_path):
+    """A file of deployment, in half precision, with anchors that are not the published ones."""
+    path = ROOT / "tests" / "reference" / "yolov7_weights.py"
+    shapes = runpy.run_path(str(path))["state_shapes"]("yolov7-tiny", deploy=True)
+    state = {name: torch.full(shape, 0.25, dtype=torch.float16) for name, shape in shapes.items()}
+    torch.save({"epoch": -1, "model": state, "optimizer": None}, tmp_path / "yolov7-tiny.pt")
+    config, output = ROOT / "configs" / "coco" / "yolov7_tiny.yaml", tmp_path / "ours.pth"
+    code, out, _ = run(
+        monkeypatch,
+        capsys,
+        *("--source", "yolov7", "--config-file", config),
+        *("--input", tmp_path / "yolov7-tiny.pt", "--output", output),
+    )
+    assert code == 0
+    assert "342 entries" in out
+    model = build_detector(load_config(config, ["MODEL.DEVICE", "cpu"]))
+    load_weights(model, output).require_complete(output)
+    values = {name: value for name, value in model.named_parameters() if "implicit" not in name}
+    assert all((value == 0.25).all() for value in values.values())

@@ -15,7 +15,7 @@ from yolov7.utils.cli import run_command
 from yolov7.utils.environment import collect_environment
 from yolov7.utils.errors import ConfigError, UserError
 from yolov7.utils.logging import setup_logger
-from yolov7.utils.names import closest, suggest
+from yolov7.utils.names import closest, look_up, suggest
 from yolov7.utils.seeding import seed_all
 
 
@@ -82,3 +82,9 @@ def test_a_command_ends_with_its_mains_code(returned, code) -> None:
     with pytest.raises(SystemExit) as caught:
         run_command(lambda: returned)
     assert caught.value.code == code
+
+
+def test_names_are_looked_up_in_a_table() -> None:
+    assert look_up({"conv": 3}, "conv", "MODEL.KIND") == 3
+    with pytest.raises(ConfigError, match=r"MODEL\.KIND: there is no 'cnov'\. Did you mean 'conv'"):
+        look_up({"conv": 3}, "cnov", "MODEL.KIND")
