@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from yolov7.config import get_config
 from yolov7.modeling import build_assigner
@@ -283,50 +282,24 @@ def test_half_precision_under_autocast_is_computed_in_float32(bm_sim_ota, dtype)
     assert found.matched_iou.dtype == torch.float32
 
 
-class Recorder(TorchDispatchMode):
-    """Counts operations, those whose result's size depends on data, and the largest result."""
-
-    DATA_DEPENDENT = ("nonzero", "masked_select", "_unique", "unique", "_local_scalar_dense")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations = 0
-        self.data_dependent = 0
-        self.largest = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        name = function.overloadpacket.__name__
-        self.operations += 1
-        self.data_dependent += name.startswith(self.DATA_DEPENDENT)
-        if name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1]):
-            self.data_dependent += 1
-        for output in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(output, Tensor) and function.is_view is False:
-                self.largest = max(self.largest, output.numel())
-        return result
-
-
-def recorded(module, objects: list[int], max_pairs: int, **case) -> Recorder:
+def recorded(record, module, objects: list[int], max_pairs: int, **case):
     predictions, targets = module.random_case(0, objects=objects, **case)
     boxes = decoded(predictions)
-    with Recorder() as recorder:
-        SimOTA(max_pairs=max_pairs)(predictions, boxes, targets)
-    return recorder
+    return record(lambda: SimOTA(max_pairs=max_pairs)(predictions, boxes, targets))
 
 
-def test_the_work_is_not_a_loop_over_images_or_objects(bm_sim_ota) -> None:
+def test_the_work_is_not_a_loop_over_images_or_objects(record, bm_sim_ota) -> None:
     case = {"size": (128, 128), "num_classes": 3, "max_pairs": 2**30}
-    few = recorded(bm_sim_ota, [2], **case)
-    many = recorded(bm_sim_ota, [30, 0, 40, 9, 25], **case)
+    few = recorded(record, bm_sim_ota, [2], **case)
+    many = recorded(record, bm_sim_ota, [30, 0, 40, 9, 25], **case)
     assert few.operations == many.operations
     # Together with the one list of sizes: two waits for the device.
     assert many.data_dependent == 1
 
 
-def test_a_thousand_objects_fit_in_bounded_memory(bm_sim_ota) -> None:
+def test_a_thousand_objects_fit_in_bounded_memory(record, bm_sim_ota) -> None:
     case = {"size": (640, 640), "num_classes": 2}
-    recorder = recorded(bm_sim_ota, [1000], max_pairs=2**16, **case)
+    recorder = recorded(record, bm_sim_ota, [1000], max_pairs=2**16, **case)
     # All (object, candidate) pairs are about 8 million. The largest table has the coordinates
     # and areas of a piece, or what is proportional to the objects.
     assert recorder.largest <= max(5 * 2**16, 1000 * 48 * 4)
