@@ -64,6 +64,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(elsewhere: Path) -> Non
         load_config("zzz")
 
 
+def test_a_folder_is_no_config(elsewhere: Path) -> None:
+    (elsewhere / "digits").mkdir()
+    for name in ("", ".", "digits", str(elsewhere)):
+        with pytest.raises(ConfigError, match=r"expected a \.yaml file"):
+            load_config(name)
+
+
 def test_names_are_those_of_the_folder() -> None:
     expected = {f"{file.parent.name}/{file.stem}" for file in CONFIGS.glob("[!_]*/*.yaml")}
     assert set(config_names()) == expected and "digits/yolox_nano" in expected

@@ -36,7 +36,8 @@ def test_descriptions_and_overrides(file: Path) -> None:
 def test_it_is_known_by_its_suffix(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_lazy_config(file) and not is_lazy_config("digits/yolox_nano")
     monkeypatch.chdir(file.parent)
-    assert is_lazy_config("a") and load_lazy_config("a").model.numerator == 3
+    assert is_lazy_config("a.py") and load_lazy_config("a.py").model.numerator == 3
+    assert not is_lazy_config("a"), "a program is run only when it is named in full"
 
 
 @pytest.mark.parametrize(

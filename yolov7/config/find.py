@@ -7,14 +7,16 @@ from pathlib import Path
 from yolov7.utils.names import closest
 from yolov7.utils.resources import resource_root
 
-_SUFFIXES = (".yaml", ".yml", ".py")
+_YAML = (".yaml", ".yml")
+_SUFFIXES = (*_YAML, ".py")
 
 
 def find_config(name: str | Path, *, folder: Path = Path()) -> Path:
     """Find a config file.
 
     Looked for in `folder`, in `configs/` of the working directory, and among the framework's own
-    configs, in this order; the suffix may be left out. So `digits/yolox_nano` is found from
+    configs, in this order; the suffix of a YAML may be left out (a `.py` is a program and is run
+    only when it is named in full). So `digits/yolox_nano` is found from
     anywhere, and so is `configs/digits/yolox_nano.yaml`.
 
     Args:
@@ -26,9 +28,11 @@ def find_config(name: str | Path, *, folder: Path = Path()) -> Path:
         The file; where there is none, the path in `folder`, for the error message.
     """
     path = Path(name).expanduser()
-    known = path.suffix in _SUFFIXES
+    if not path.name:
+        return folder / path
+    suffixes = ("",) if path.suffix in _SUFFIXES else ("", *_YAML)
     for root in (folder, Path("configs"), resource_root() / "configs", resource_root()):
-        for suffix in ("",) if known else ("", *_SUFFIXES):
+        for suffix in suffixes:
             file = root / path.with_name(f"{path.name}{suffix}")
             if file.is_file():
                 return file
