@@ -15,6 +15,7 @@ from yolov7.config.honoured import leaves
 from yolov7.d2 import CfgNode
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import closest
+from yolov7.utils.safe_yaml import load_yaml
 
 _BASE_KEY = "_BASE_"
 _VERSION = 2
@@ -96,7 +97,7 @@ def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Config file {path}{named} cannot be read: {error}.") from error
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)
+        content = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if content is None:
@@ -106,20 +107,6 @@ def _read(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
             f"{path}: expected keys and values at the top, got a {type(content).__name__}."
         )
     return content
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key given twice instead of dropping the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key_node.value}' is given twice", key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
 
 
 def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
