@@ -206,6 +206,22 @@ class Recorder(nn.Module):
         return {}
 
 
+def test_pictures_lie_in_the_middle_and_boxes_come_back_to_them():
+    """A box decoded in the frame, less its picture's offset, is in the picture."""
+    model = build_small("yolov7_tiny", **{"MODEL.YOLO.CONF_THRESHOLD": 0.0}).eval()
+    samples = [{"image": torch.zeros(3, 40, 96)}, {"image": torch.zeros(3, 64, 64)}]
+    images, offsets = model.preprocess(samples)
+    assert images.tensor.shape[2:] == (64, 96)
+    assert offsets == ((0, 12), (16, 0))
+    with torch.no_grad():
+        for sample, result in zip(samples, model(samples), strict=True):
+            height, width = sample["image"].shape[1:]
+            boxes = result["instances"].pred_boxes.tensor
+            assert len(boxes) > 0
+            assert (boxes >= 0).all()
+            assert (boxes <= torch.tensor([width, height, width, height])).all()
+
+
 def test_detectron2s_door_builds_the_same():
     cfg = load_config(MODELS / "yolov7_tiny.yaml", ["MODEL.DEVICE", "meta"])
     with torch.device("meta"):

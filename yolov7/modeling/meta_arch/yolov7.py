@@ -17,6 +17,7 @@ from yolov7.modeling.build import (
 )
 from yolov7.modeling.heads import AnchorHead
 from yolov7.modeling.meta_arch.detector import Detector
+from yolov7.modeling.padding import CenteredPadding
 from yolov7.utils.errors import ConfigError
 
 
@@ -50,17 +51,20 @@ class YOLOV7(Detector):
                 f"{cfg.MODEL.HEAD.NAME} has none. Fitting: AnchorHead"
             )
         box_coder = YOLOv7BoxCoder()
+        coarsest = max(spec.stride for spec in neck.output_shape().values())
         return {
             "backbone": backbone,
             "neck": neck,
             "head": head,
             "auxiliary_head": _build_auxiliary_head(cfg, neck),
             "criterion": build_criterion(cfg, box_coder=box_coder),
-            "postprocessor": build_postprocessor(cfg, box_coder=box_coder),
+            "postprocessor": build_postprocessor(cfg, "AnchorPostprocessor", box_coder=box_coder),
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "padded_value": cfg.MODEL.PADDED_VALUE,
+            # The authors' letterbox: pictures in the middle of the frame.
+            "padding": CenteredPadding(max(backbone.size_divisibility, coarsest)),
         }
 
 
