@@ -72,6 +72,14 @@ def test_of_many_classes_the_best_and_the_worst_are_named(tmp_path, legends):
     assert shown == [79, 78, 77, 76, 75, 4, 3, 2, 1, 0, 39.5]
 
 
+def test_a_class_of_which_nothing_was_detected_has_no_threshold(tmp_path, legends):
+    plot_f1(
+        tmp_path / "f1.png", scores=X, f1=np.zeros((1, len(X))), best=[(np.nan, 0.0)],
+        mean=np.zeros(len(X)), names=["cat"],
+    )  # fmt: skip
+    assert legends == [["cat  0.00"]]
+
+
 def test_one_class_needs_no_mean(tmp_path, legends):
     draw_curves(tmp_path, curves(1), np.array([70.0]))
     assert [len(texts) for texts in legends] == [1, 1]

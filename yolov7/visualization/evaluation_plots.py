@@ -68,7 +68,7 @@ def plot_f1(
         path: the PNG file to write.
         scores: (n,) thresholds.
         f1: (K, n) at these thresholds; a row of NaN is a class without objects.
-        best: (threshold, F1) of each class.
+        best: (threshold, F1) of each class; the threshold is NaN where nothing was detected.
         mean: (n,) mean over the classes.
         names: K class names.
 
@@ -80,7 +80,7 @@ def plot_f1(
     known = np.flatnonzero(~np.isnan(f1).any(axis=1))
     rating = np.array([value for _, value in best], float)
     labels = [
-        f"{_short(name)}  {value:.2f} at {threshold:.2f}"
+        f"{_short(name)}  {value:.2f}" + ("" if np.isnan(threshold) else f" at {threshold:.2f}")
         for name, (threshold, value) in zip(names, best, strict=True)
     ]
     _class_lines(axes, scores, f1, known=known, rating=rating, labels=labels)
@@ -175,7 +175,7 @@ def _finish_curves(axes: Axes, x_label: str, y_label: str, *, num_unknown: int) 
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    without = f"{num_unknown} classes without objects" if num_unknown else None
+    without = f"classes without objects: {num_unknown}" if num_unknown else None
     if axes.get_legend_handles_labels()[0]:
         axes.legend(
             fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), title=without,
