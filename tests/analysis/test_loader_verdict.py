@@ -6,6 +6,7 @@ from yolov7.analysis import judge_loader
 from yolov7.data import SampleCost
 
 WORK = SampleCost(samples=100, seconds=2.0, cpu_seconds=1.9)
+QUEUED = SampleCost(samples=100, seconds=10.0, cpu_seconds=1.0, queue_seconds=8.5)
 WAITING = SampleCost(samples=100, seconds=10.0, cpu_seconds=1.0)
 
 
@@ -75,9 +76,18 @@ def test_where_no_core_is_left_samples_must_get_cheaper(changes, taken):
 
 
 def test_too_many_workers_are_named():
-    text = judge(num_workers=12, cost=WAITING).text
+    text = judge(num_workers=12, cost=QUEUED).text
     assert "Workers beyond the cores are in each other's way: try 7." in text
     # That samples take long is no sign of a slow disk then.
+    assert "storage" not in text
+    assert "Other programs" not in text
+
+
+def test_cores_that_others_use():
+    """Three of eight cores are ours, and still samples wait for one."""
+    text = judge(num_workers=2, cost=QUEUED).text
+    assert "Raise DATALOADER.NUM_WORKERS from 2 to 7" in text
+    assert text.endswith("Other programs use the cores: 85% of a sample's time is waiting for one.")
     assert "storage" not in text
 
 

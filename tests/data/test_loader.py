@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 import time
 import uuid
 
@@ -307,6 +308,9 @@ def test_the_cost_of_samples_tells_work_from_waiting(cfg, num_workers):
         assert batches.cost.seconds >= 8 * 0.02
     assert waiting.cost.cpu_seconds < 0.2 * waiting.cost.seconds
     assert working.cost.cpu_seconds >= 8 * 0.02
+    if sys.platform == "linux":
+        busy = working.cost.cpu_seconds + working.cost.queue_seconds
+        assert busy == pytest.approx(working.cost.seconds, rel=0.1)
 
 
 def wait(record, rng, key):

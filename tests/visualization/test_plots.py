@@ -14,7 +14,7 @@ import pytest
 from yolov7.d2 import BoxMode
 from yolov7.utils.errors import UserError
 from yolov7.visualization import plot_label_statistics, plot_training_curves
-from yolov7.visualization.plots import _collect, _read_metrics, _upper_limit
+from yolov7.visualization.plots import _collect, _panels, _read_metrics, _upper_limit
 
 
 def record(*boxes: tuple[int, ...], crowd: bool = False) -> dict:
@@ -80,6 +80,19 @@ def test_long_runs_are_written(tmp_path):
     path = write_metrics(tmp_path / "metrics.json", *lines)
     plot_training_curves(path, tmp_path / "curves.png")
     assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
+
+
+def test_validation_losses_have_a_panel_of_their_own():
+    training = ["lr", "total_loss", "loss_box"]
+    validation = ["validation/loss_box", "validation/total_loss"]
+    assert _panels(training) == {
+        "loss": ["loss_box", "total_loss"],
+        "learning rate": ["lr"],
+    }
+    panels = _panels([*training, *validation, "bbox/AP", "bbox/AP-disc"])
+    assert panels["loss"] == ["loss_box", "total_loss"]
+    assert panels["validation loss"] == [*validation, "total_loss"]
+    assert panels["average precision"] == ["bbox/AP"]
 
 
 def test_first_enormous_losses_do_not_flatten_the_rest():

@@ -60,16 +60,15 @@ def judge_loader(
         return LoaderVerdict(False, waiting, text)
 
     each = cost.seconds / max(cost.samples, 1)
-    idle = 1 - cost.cpu_seconds / max(cost.seconds, 1e-9)
+    queued = cost.queue_seconds / max(cost.seconds, 1e-9)
+    idle = 1 - queued - cost.cpu_seconds / max(cost.seconds, 1e-9)
     computing = max(step_seconds - waiting_seconds, 1e-9)
     enough = max(math.ceil(batch_size * each / computing), num_workers + 1)
     room = max(cores - num_processes * training_threads, 0) // num_processes
     all_workers = num_workers * num_processes
-    # More workers than cores wait for each other, which says nothing about the storage.
-    waits_for_storage = idle > 0.5 and all_workers <= cores
 
     found = f"Loader-bound: training waits for data {waiting:.0%} of its time."
-    if waits_for_storage:
+    if idle > 0.5:
         most = max(_MOST_WORKERS_PER_CORE * cores // num_processes, num_workers + 1)
         advice = (
             f"A sample takes {1000 * each:.0f} ms, of which {idle:.0%} is waiting for the storage: "
@@ -91,6 +90,10 @@ def judge_loader(
         advice += f"; a sample takes {1000 * each:.0f} ms."
         if all_workers > cores:
             advice += f" Workers beyond the cores are in each other's way: try {max(room, 1)}."
+    if queued > 0.5 and num_processes * training_threads + all_workers <= cores:
+        advice += (
+            f" Other programs use the cores: {queued:.0%} of a sample's time is waiting for one."
+        )
     return LoaderVerdict(True, waiting, f"{found} {advice}")
 
 

@@ -11,12 +11,12 @@ from yolov7.data.dataset import InferenceDataset, SharedRecords, TrainingDataset
 from yolov7.data.formats import Annotation, Record
 from yolov7.data.image_io import read_image, read_record_image
 from yolov7.data.loader import (
-    SampleCost,
     SampleLoader,
     build_test_loader,
     build_train_loader,
     training_records,
 )
+from yolov7.data.sample_cost import SampleCost
 from yolov7.data.samplers import (
     InferenceSampler,
     MultiScaleSchedule,

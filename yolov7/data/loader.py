@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,6 +16,7 @@ from yolov7.data.dataset import InferenceDataset, Mapper, SharedRecords, Trainin
 from yolov7.data.formats import Record
 from yolov7.data.formats.record import without_masks
 from yolov7.data.mappers.build import build_test_mapper, build_train_mapper
+from yolov7.data.sample_cost import SampleClock, SampleCost
 from yolov7.data.samplers import (
     EpochOrder,
     InferenceSampler,
@@ -67,28 +66,6 @@ class SampleLoader(DataLoader):
                 samples.append(sample)
                 self.cost += cost
             yield samples
-
-
-@dataclass(frozen=True)
-class SampleCost:
-    """What making samples has cost.
-
-    Attributes:
-        samples: how many they are.
-        seconds: by the clock, all samples together.
-        cpu_seconds: of a processor's work; the rest was waiting, mostly for the storage.
-    """
-
-    samples: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    def __add__(self, other: SampleCost) -> SampleCost:
-        return SampleCost(
-            self.samples + other.samples,
-            self.seconds + other.seconds,
-            self.cpu_seconds + other.cpu_seconds,
-        )
 
 
 def training_records(cfg: CfgNode) -> list[Record]:
@@ -283,13 +260,12 @@ class _TimedSamples(Dataset):
         return len(self._dataset)
 
     def __getitem__(self, key: Any) -> tuple[Sample | UserError, SampleCost]:
-        started, cpu_started = time.perf_counter(), time.thread_time()
+        clock = SampleClock()
         try:
             sample = self._dataset[key]
         except UserError as error:
             sample = error
-        seconds = time.perf_counter() - started
-        return sample, SampleCost(1, seconds, time.thread_time() - cpu_started)
+        return sample, clock.cost()
 
 
 def _keep_list(batch: list[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,8 @@ def plot_training_curves(
 ) -> bool:
     """Draw losses, average precision, learning rate and time an iteration over a training run.
 
+    Validation losses have a panel of their own, where the training's total is drawn faintly.
+
     Args:
         metrics_json: a run's `metrics.json`, one JSON object a line with `iteration`.
         path: the PNG file to write.
@@ -63,29 +65,44 @@ def plot_training_curves(
             cannot be written.
     """
     curves = _read_metrics(metrics_json)
-    groups = {
-        "loss": [name for name in curves if "loss" in name],
-        "average precision": [name for name in curves if name.split("/")[-1] in _PRECISIONS],
-        "learning rate": [name for name in curves if name == "lr"],
-        "seconds an iteration": [name for name in curves if name in ("time", "data_time")],
-    }
-    shown = {title: names for title, names in groups.items() if names}
+    shown = _panels(curves)
     if not shown:
         return False
     figure = panel_figure(len(shown))
     for axes, (title, names) in zip(figure.axes, shown.items(), strict=True):
-        for number, name in enumerate(sorted(names)):
-            color = INK if name == "total_loss" else hex_color(number)
+        for number, name in enumerate(names):
+            color = INK if name.endswith("total_loss") else hex_color(number)
+            if title == "validation loss" and name == "total_loss":
+                color = _FAINT
             _plot_curve(axes, *curves[name], label=name, color=color)
         axes.set_xlabel("iteration")
         axes.set_title(title)
-        axes.set_ylim(0, _upper_limit([curves[name][1] for name in names]))
+        series = [curves[name][1] for name in names]
+        axes.set_ylim(0, _upper_limit(series) if title in _MAY_BE_CUT else None)
         axes.legend(fontsize=8, frameon=False)
     save_figure(figure, path)
     return True
 
 
 _PRECISIONS = ("AP", "AP50", "AP75")
+_FAINT = "#999999"
+_MAY_BE_CUT = ("loss", "validation loss", "seconds an iteration")
+
+
+def _panels(curves: Iterable[str]) -> dict[str, list[str]]:
+    """Which curves are drawn under which title; panels without any are left out."""
+    curves = sorted(curves)
+    losses = [name for name in curves if "loss" in name and "validation/" not in name]
+    validation = [name for name in curves if "validation/" in name]
+    total = [name for name in losses if name == "total_loss"]
+    panels = {
+        "loss": losses,
+        "validation loss": [*validation, *total] if validation else [],
+        "average precision": [name for name in curves if name.split("/")[-1] in _PRECISIONS],
+        "learning rate": [name for name in curves if name == "lr"],
+        "seconds an iteration": [name for name in curves if name in ("time", "data_time")],
+    }
+    return {title: names for title, names in panels.items() if names}
 
 
 def _collect(
