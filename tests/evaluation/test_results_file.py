@@ -73,6 +73,10 @@ def test_an_empty_list_is_a_model_that_found_nothing(dataset, tmp_path):
         ('[{"image_id": 3, "category_id": 7, "bbox": [0, 0, 1, 1], "score": NaN}]', "finite"),
         ([{**ROW, "bbox": [1, 2, 3]}], r"bbox must be 4 numbers"),
         ([{**ROW, "segmentation": [[1, 1, 2, 2, 3, 3]]}], "run lengths"),
+        (
+            [{**ROW, "segmentation": {"size": [40, 30], "counts": "0"}}],
+            r"size of its image, \[30, 40\] \(height, width\), got \[40, 30\]",
+        ),
         ([ROW, 5], r"entry 1 .*expected an object, got 5"),
         (COCO, r"expected results.*\(an annotation file\)"),
         ({"images": []}, r"output of demo\.py"),

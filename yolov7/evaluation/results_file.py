@@ -82,9 +82,11 @@ class ResultsFile:
         """
         keys = ("image_id", "category_id", "score", "segmentation" if self.has_masks else "bbox")
         class_of_category = {c: place for place, c in enumerate(dataset.category_ids)}
-        by_image: dict[Any, list[dict]] = {i: [] for i in dataset.ground_truth.image_ids}
+        truth = dataset.ground_truth
+        size_of_image = dict(zip(truth.image_ids, truth.image_sizes, strict=True))
+        by_image: dict[Any, list[dict]] = {image_id: [] for image_id in truth.image_ids}
         for place, row in enumerate(self.rows):
-            problem = _problem(row, keys, by_image, class_of_category)
+            problem = _problem(row, keys, size_of_image, class_of_category)
             if problem:
                 raise DatasetError(f"{self.path}, entry {place} (from 0): {problem}")
             by_image[row["image_id"]].append(row)
@@ -126,7 +128,7 @@ def _read_list(path: str | Path) -> list[Any]:
 def _problem(
     row: Any,
     keys: Sequence[str],
-    images: Mapping[Any, Any],
+    size_of_image: Mapping[Any, tuple[int, int]],
     class_of_category: Mapping[int, int],
 ) -> str | None:
     """Say what is wrong with an entry, or None."""
@@ -135,11 +137,11 @@ def _problem(
     missing = [key for key in keys if key not in row]
     if missing:
         return f"{', '.join(missing)} missing; it has {', '.join(row) or 'nothing'}."
-    if not _is_key(row["image_id"], images):
-        example = next(iter(images), None)
+    if not _is_key(row["image_id"], size_of_image):
+        example = next(iter(size_of_image), None)
         return (
-            f"the data set has no image with the id {row['image_id']!r}. Its {len(images)} images "
-            f"have ids like {example!r}: are these the results of another data set or split?"
+            f"the data set has no image with the id {row['image_id']!r}. Its {len(size_of_image)} "
+            f"images have ids like {example!r}: are these the results of another data set or split?"
         )
     if not _is_key(row["category_id"], class_of_category):
         shown = ", ".join(map(str, sorted(class_of_category)[:20]))
@@ -153,9 +155,18 @@ def _problem(
         if problem:
             return problem
     if "segmentation" in keys:
-        mask = row["segmentation"]
-        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
-            return "segmentation must be run lengths {size: [h, w], counts: text}."
+        return _mask_problem(row["segmentation"], size_of_image[row["image_id"]])
+    return None
+
+
+def _mask_problem(mask: Any, image_size: tuple[int, int]) -> str | None:
+    if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+        return "segmentation must be run lengths {size: [h, w], counts: text}."
+    if all(image_size) and mask.get("size") != list(image_size):
+        return (
+            f"segmentation must have the size of its image, {list(image_size)} (height, width), "
+            f"got {mask.get('size')!r}."
+        )
     return None
 
 
