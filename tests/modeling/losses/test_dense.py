@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -255,75 +252,12 @@ def test_the_config_reaches_every_part() -> None:
         build_criterion(cfg, box_coder=coder)
 
 
-TWO_RANKS = """
-import sys
-from dataclasses import replace
-
-import torch
-from torch import distributed
-
-sys.path.insert(0, sys.argv[1])
-from bm_sim_ota import random_case
-
-from yolov7.modeling.assignment import SimOTA
-from yolov7.modeling.box_coders import YOLOXBoxCoder
-from yolov7.modeling.losses import DenseCriterion, bce, iou_squared
-
-torch.set_num_threads(1)
-rank = int(sys.argv[3])
-weights = {"loss_box": 5.0, "loss_objectness": 1.0, "loss_class": 1.0, "loss_l1": 1.0}
-criterion = DenseCriterion(assigner=SimOTA(), box_coder=YOLOXBoxCoder(), box_loss=iou_squared,
-                           class_loss=bce, objectness_loss=bce, loss_weights=weights)
-
-
-def gradient(predictions, targets, keep):
-    # A model of one parameter per prediction, the same for all images.
-    own = torch.isin(targets.image_index, keep)
-    targets = replace(
-        targets, boxes=targets.boxes[own], labels=targets.labels[own],
-        image_index=torch.searchsorted(keep, targets.image_index[own]),
-        image_sizes=targets.image_sizes[keep])
-    parameter = torch.ones(predictions.num_predictions, 1, dtype=torch.float64, requires_grad=True)
-    predictions = replace(
-        predictions, class_logits=predictions.class_logits[keep] * parameter,
-        objectness_logits=predictions.objectness_logits[keep] * parameter[:, 0],
-        box_deltas=predictions.box_deltas[keep] * parameter)
-    losses = criterion(predictions, targets)
-    sum(losses.values()).backward()
-    return parameter.grad, torch.stack([loss.detach() for loss in losses.values()])
-
-
-keep = torch.tensor([[0, 2], [1, 3]][rank])
-cases = [random_case(0, objects=objects, size=(64, 96), num_classes=4, dtype=torch.float64)
-         for objects in ([3, 9, 5, 1], [4, 0, 6, 0], [0, 0, 0, 0])]
-expected = [gradient(*case, torch.arange(4)) for case in cases]
-distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
-for case, wholes in zip(cases, expected, strict=True):
-    for part, whole in zip(gradient(*case, keep), wholes, strict=True):
-        distributed.all_reduce(part)
-        difference = (part / 2 - whole).abs().max()
-        assert difference <= 1e-10 * whole.abs().max(), (difference, whole)
-distributed.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-def test_two_ranks_give_the_gradients_of_one(bm_sim_ota, tmp_path) -> None:
-    """Averaged over ranks, as DistributedDataParallel does, with unequal and empty shares."""
-    script = tmp_path / "rank.py"
-    script.write_text(TWO_RANKS, encoding="utf-8")
-    folder = Path(bm_sim_ota.__file__).parent
-    ranks = [
-        subprocess.Popen([sys.executable, script, folder, tmp_path / "meeting", str(rank)])
-        for rank in range(2)
-    ]
-    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
-
-
 def test_the_normalizer_counts_all_ranks(monkeypatch) -> None:
     monkeypatch.setattr(normalization, "get_world_size", lambda: 2)
     monkeypatch.setattr(normalization.distributed, "all_reduce", lambda count: count.add_(4))
     like = torch.zeros(1, dtype=torch.float64)
     assert normalization.rank_normalizer(6, like=like).item() == 5.0
+    several = normalization.rank_normalizer(torch.tensor([6.0, 0.0, 1.0]), like=like)
+    assert several.tolist() == [5.0, 2.0, 2.5]
     monkeypatch.setattr(normalization.distributed, "all_reduce", lambda count: None)
     assert normalization.rank_normalizer(0, like=like).item() == 0.5

@@ -1,0 +1,85 @@
+"""Criteria over two ranks: averaged gradients and losses are those of one rank."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TWO_RANKS = """
+import sys
+from dataclasses import replace
+
+import torch
+from torch import distributed
+
+sys.path.insert(0, sys.argv[1])
+from assignment_cases import ANCHORS, random_case
+
+from yolov7.modeling.assignment import OTA, LeadGuided, SimOTA
+from yolov7.modeling.box_coders import YOLOv7BoxCoder, YOLOXBoxCoder
+from yolov7.modeling.losses import (
+    AnchorCriterion, AuxiliaryCriterion, DenseCriterion, bce, ciou, iou_squared)
+
+torch.set_num_threads(1)
+rank = int(sys.argv[3])
+weights = {"loss_box": 5.0, "loss_objectness": 1.0, "loss_class": 1.0}
+dense = DenseCriterion(
+    assigner=SimOTA(), box_coder=YOLOXBoxCoder(), box_loss=iou_squared, class_loss=bce,
+    objectness_loss=bce, loss_weights={**weights, "loss_l1": 1.0})
+anchor = AnchorCriterion(
+    assigner=OTA(), box_coder=YOLOv7BoxCoder(), box_loss=ciou, class_loss=bce,
+    objectness_loss=bce, loss_weights=weights, level_balance=(4.0, 1.0, 0.4), batch_size=4)
+auxiliary = AuxiliaryCriterion(lead=anchor, guidance=LeadGuided())
+
+
+def gradient(criterion, predictions, targets, keep):
+    # A model of one parameter per prediction, the same for all images.
+    own = torch.isin(targets.image_index, keep)
+    targets = replace(
+        targets, boxes=targets.boxes[own], labels=targets.labels[own],
+        image_index=torch.searchsorted(keep, targets.image_index[own]),
+        image_sizes=targets.image_sizes[keep])
+    parameter = torch.ones(predictions.num_predictions, 1, dtype=torch.float64, requires_grad=True)
+    predictions = replace(
+        predictions, class_logits=predictions.class_logits[keep] * parameter,
+        objectness_logits=predictions.objectness_logits[keep] * parameter[:, 0],
+        box_deltas=predictions.box_deltas[keep] * parameter)
+    second = predictions if criterion is auxiliary else None
+    losses = criterion(predictions, targets, second)
+    sum(losses.values()).backward()
+    return parameter.grad, torch.stack([loss.detach() for loss in losses.values()])
+
+
+keep = torch.tensor([[0, 2], [1, 3]][rank])
+cases = []
+for objects in ([3, 9, 5, 1], [4, 0, 6, 0], [0, 0, 0, 0]):
+    shape = {"objects": objects, "size": (64, 96), "num_classes": 4, "dtype": torch.float64}
+    anchors = {"anchors": ANCHORS, "box_coder": YOLOv7BoxCoder()}
+    cases.append((dense, *random_case(0, **shape)))
+    cases.append((anchor, *random_case(0, **shape, **anchors)))
+    cases.append((auxiliary, *random_case(0, **shape, **anchors)))
+expected = [gradient(*case, torch.arange(4)) for case in cases]
+distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+for case, wholes in zip(cases, expected, strict=True):
+    for part, whole in zip(gradient(*case, keep), wholes, strict=True):
+        distributed.all_reduce(part)
+        difference = (part / 2 - whole).abs().max()
+        assert difference <= 1e-10 * whole.abs().max(), (case[0], difference, whole)
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_gradients_of_one(assignment_cases, tmp_path) -> None:
+    """Averaged over ranks, as DistributedDataParallel does, with unequal and empty shares."""
+    script = tmp_path / "rank.py"
+    script.write_text(TWO_RANKS, encoding="utf-8")
+    folder = Path(assignment_cases.__file__).parent
+    ranks = [
+        subprocess.Popen([sys.executable, script, folder, tmp_path / "meeting", str(rank)])
+        for rank in range(2)
+    ]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
