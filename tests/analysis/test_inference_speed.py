@@ -79,4 +79,4 @@ def test_comparison(model, samples):
     assert list(timing) == ["channels_last", "eager"]
     assert timing["channels_last"]["ratio"] == 1.0
     assert timing["eager"]["detections"] == timing["channels_last"]["detections"] > 20
-    assert 0 < timing["eager"]["fastest_s"] <= timing["eager"]["median_s"] < 10
+    assert 0 < timing["eager"]["fastest_s"] <= timing["eager"]["median_s"]
