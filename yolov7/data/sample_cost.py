@@ -36,15 +36,16 @@ class SampleClock:
     """Measures one sample, which is made by the thread that asks."""
 
     def __init__(self) -> None:
+        # The clock's span is the outermost: its parts are never more than the whole.
+        self._started = time.perf_counter()
         self._queued = _queue_seconds()
         self._cpu = time.thread_time()
-        self._started = time.perf_counter()
 
     def cost(self) -> SampleCost:
         """What has been spent since the clock was made."""
-        seconds = time.perf_counter() - self._started
         cpu = time.thread_time() - self._cpu
-        return SampleCost(1, seconds, cpu, _queue_seconds() - self._queued)
+        queued = _queue_seconds() - self._queued
+        return SampleCost(1, time.perf_counter() - self._started, cpu, queued)
 
 
 def _queue_seconds() -> float:
