@@ -222,6 +222,38 @@ def test_pictures_lie_in_the_middle_and_boxes_come_back_to_them():
             assert (boxes <= torch.tensor([width, height, width, height])).all()
 
 
+def test_channels_last_gives_the_same_and_stays():
+    model = build_small("yolov7").eval()
+    images, _ = model.preprocess(random_batch(0, 0))
+    with torch.no_grad():
+        expected = model.predict(images)
+        model.to(memory_format=torch.channels_last)
+        layouts = []
+        for block in (
+            model.backbone.stage4,
+            model.neck.bottom_up[1].block,
+            model.head.pre_convs[0],
+        ):
+            block.register_forward_hook(
+                lambda module, args, output: layouts.append(
+                    output.is_contiguous(memory_format=torch.channels_last)
+                )
+            )
+        images.tensor = images.tensor.contiguous(memory_format=torch.channels_last)
+        found = model.predict(images)
+    assert layouts == [True] * 3
+    assert torch.allclose(found.class_logits, expected.class_logits, atol=1e-5)
+    assert torch.allclose(found.box_deltas, expected.box_deltas, atol=1e-5)
+
+
+def test_autocast_keeps_losses_in_float32():
+    model = build_small("yolov7_w6")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = model(random_batch(2, 1))
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    assert all(loss.isfinite() for loss in losses.values())
+
+
 def test_detectron2s_door_builds_the_same():
     cfg = load_config(MODELS / "yolov7_tiny.yaml", ["MODEL.DEVICE", "meta"])
     with torch.device("meta"):
