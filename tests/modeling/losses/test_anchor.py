@@ -264,7 +264,7 @@ def test_wrong_use_is_named(yolov7_p5_recipe) -> None:
     bare = replace(recipe.predictions, objectness_logits=None)
     with pytest.raises(ValueError, match="objectness"):
         make_criterion(assigner=AnchorRatio())(bare, recipe.targets)
-    with pytest.raises(ValueError, match="auxiliary"):
+    with pytest.raises(ConfigError, match="AuxiliaryCriterion"):
         make_criterion()(recipe.predictions, recipe.targets, recipe.predictions)
     with pytest.raises(ConfigError, match=r"LEVEL_BALANCE has 2.*3 levels"):
         make_criterion(level_balance=(1.0, 1.0))(recipe.predictions, recipe.targets)

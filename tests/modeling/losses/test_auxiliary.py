@@ -150,7 +150,7 @@ def test_one_class_hides_the_logits_of_both_heads(yolov7_p6_recipe) -> None:
 def test_wrong_use_is_named(yolov7_p6_recipe) -> None:
     recipe = yolov7_p6_recipe
     criterion = AuxiliaryCriterion(lead=lead_criterion(), guidance=LeadGuided())
-    with pytest.raises(ValueError, match="needs the predictions of an auxiliary head"):
+    with pytest.raises(ConfigError, match=r"MODEL\.AUXILIARY_HEAD\.CHANNELS, or take AnchorCrit"):
         criterion(recipe.predictions, recipe.targets, None)
     fewer = replace(recipe.auxiliary, class_logits=recipe.auxiliary.class_logits[..., :7])
     with pytest.raises(ValueError, match="must be equal"):

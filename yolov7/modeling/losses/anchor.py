@@ -173,8 +173,9 @@ class AnchorCriterion(nn.Module):
             ``{name: scalar}`` for each of ``LOSS_NAMES``; their sum is the loss.
 
         Raises:
-            ValueError: for predictions without objectness, or with auxiliary predictions.
-            ConfigError: for another number of levels than ``level_balance`` has.
+            ValueError: for predictions without objectness.
+            ConfigError: for auxiliary predictions, or another number of levels than
+                ``level_balance`` has.
         """
         sums, counts = self._of_batch(predictions, targets, auxiliary)
         return self.average(sums, rank_normalizer(counts, like=counts))
@@ -204,7 +205,10 @@ class AnchorCriterion(nn.Module):
         self, predictions: DensePredictions, targets: Targets, auxiliary: None
     ) -> tuple[dict[str, Tensor], Tensor]:
         if auxiliary is not None:
-            raise ValueError("AnchorCriterion has no losses for auxiliary predictions")
+            raise ConfigError(
+                "MODEL.CRITERION.NAME: AnchorCriterion has no losses for an auxiliary head. Take "
+                "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
+            )
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             assignment, _ = self.assign(predictions, targets)

@@ -17,6 +17,7 @@ from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import CRITERION_REGISTRY, GUIDANCE_REGISTRY
 from yolov7.modeling.targets import Targets
+from yolov7.utils.errors import ConfigError
 
 
 @CRITERION_REGISTRY.register()
@@ -51,7 +52,10 @@ class AuxiliaryCriterion(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, *, box_coder: BoxCoder) -> dict[str, Any]:
-        """Read ``MODEL.CRITERION`` and ``MODEL.ASSIGNER``; the family gives the coder."""
+        """Read ``MODEL.CRITERION`` and ``MODEL.ASSIGNER``; the family gives the coder.
+
+        A model without auxiliary head is not refused before it trains: deployed weights have none.
+        """
         criterion = cfg.MODEL.CRITERION
         guidance = find_component(GUIDANCE_REGISTRY, criterion.GUIDANCE, "MODEL.CRITERION.GUIDANCE")
         return {
@@ -74,8 +78,9 @@ class AuxiliaryCriterion(nn.Module):
             ``{name: scalar}`` of six losses; their sum is the loss.
 
         Raises:
-            ValueError: for no auxiliary predictions, or some at other places.
-            ConfigError: for another number of levels than the lead's ``level_balance`` has.
+            ValueError: for auxiliary predictions of another shape.
+            ConfigError: for no auxiliary predictions, or another number of levels than the lead's
+                ``level_balance`` has.
         """
         losses = [
             self.lead.average(sums, rank_normalizer(counts, like=counts))
@@ -99,7 +104,10 @@ class AuxiliaryCriterion(nn.Module):
     ) -> list[tuple[dict[str, Tensor], Tensor]]:
         """Sums and counts by level of the lead head, then of the auxiliary head."""
         if auxiliary is None:
-            raise ValueError("AuxiliaryCriterion needs the predictions of an auxiliary head")
+            raise ConfigError(
+                "MODEL.CRITERION.NAME: AuxiliaryCriterion needs an auxiliary head to train. Set "
+                "MODEL.AUXILIARY_HEAD.CHANNELS, or take AnchorCriterion"
+            )
         if auxiliary.class_logits.shape != predictions.class_logits.shape:
             raise ValueError(
                 f"the auxiliary head predicts {tuple(auxiliary.class_logits.shape)} classes of "

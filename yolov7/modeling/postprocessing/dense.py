@@ -131,13 +131,8 @@ class DensePostprocessor:
         scores = best.sigmoid() * objectness[image_index, index]
         chosen = torch.nonzero(scores >= self.score_threshold).squeeze(1)
         image_index, index = image_index[chosen], index[chosen]
-        anchors = None if predictions.anchors is None else predictions.anchors[index]
-        boxes = self.box_coder.decode(
-            predictions.box_deltas[image_index, index],
-            predictions.centers[index],
-            predictions.strides[index],
-            anchors,
-        )
+        deltas = predictions.box_deltas[image_index, index]
+        boxes = self.box_coder.decode(deltas, *predictions.places(index))
         finite = boxes.isfinite().all(dim=1)
         return image_index[finite], boxes[finite], scores[chosen][finite], classes[chosen][finite]
 
