@@ -29,7 +29,13 @@ from yolov7.engine.evaluate import inference_copy, memory_format, run_evaluation
 from yolov7.engine.launch import choose_device
 from yolov7.engine.precision import Precision
 from yolov7.modeling import build_detector
-from yolov7.solver import build_gradient_clipper, build_lr_scheduler, build_optimizer
+from yolov7.solver import (
+    build_gradient_clipper,
+    build_lr_scheduler,
+    build_momentum_schedule,
+    build_optimizer,
+    set_momentum,
+)
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import UserError
 from yolov7.utils.logging import setup_logger
@@ -50,6 +56,7 @@ def train(cfg: CfgNode) -> nn.Module:
         load_weights(model, cfg.MODEL.WEIGHTS)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
+    momentum = build_momentum_schedule(cfg)
     clip_gradients = build_gradient_clipper(cfg)
     precision = Precision.from_config(cfg)
     ema = None
@@ -63,6 +70,9 @@ def train(cfg: CfgNode) -> nn.Module:
         if iteration == last_phase:
             # The loader has switched Mosaic and MixUp off at the same iteration.
             model.criterion.loss_weights["loss_l1"] = cfg.MODEL.CRITERION.L1_WEIGHT
+
+        if momentum is not None:
+            set_momentum(optimizer, momentum(iteration))
 
         # Forward: a dict of losses, each already weighted. Their sum is what is minimised.
         with precision.autocast():

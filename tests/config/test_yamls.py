@@ -90,6 +90,8 @@ def test_the_yolov7_recipe_is_the_papers(name: str) -> None:
     solver, criterion = cfg.SOLVER, cfg.MODEL.CRITERION
     epoch = -(-118287 // solver.IMS_PER_BATCH)
     assert (solver.MAX_ITER, solver.WARMUP_ITERS) == (300 * epoch, 3 * epoch)
+    warm_up = (solver.WARMUP_FACTOR, solver.WARMUP_BIAS_LR, solver.WARMUP_MOMENTUM)
+    assert (*warm_up, solver.MOMENTUM) == (0.0, 0.1, 0.8, 0.937)
     large, tiny = "6" in name, "tiny" in name
     final = 0.2 if large else 0.01 if tiny else 0.1
     assert pytest.approx(solver.BASE_LR * final) == solver.BASE_LR_END

@@ -44,6 +44,15 @@ def test_loss_phase_switches_at_its_iteration_also_after_a_resume(make_toy, star
     assert weights["loss_fit"] == 1.0
 
 
+@pytest.mark.parametrize("start_iter", [0, 5, 8])
+def test_the_momentum_follows_the_iteration_also_after_a_resume(make_toy, start_iter):
+    look = EachIteration(lambda t: [group["momentum"] for group in t.optimizer.param_groups])
+    momentum = hooks.Momentum(lambda iteration: iteration / 100)
+    toy = make_toy(start_iter=start_iter, max_iter=10, more_hooks=[momentum, look])
+    toy.trainer.train()
+    assert [set(seen) for seen in look.seen] == [{i / 100} for i in range(start_iter, 10)]
+
+
 def test_evaluation_runs_each_period_and_once_in_the_end(make_toy, tmp_path):
     evaluated = []
     toy = make_toy(max_iter=12)

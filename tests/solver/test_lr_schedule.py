@@ -141,3 +141,34 @@ def test_side_by_side_with_detectron2():
             assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
             for part in (ours, theirs, a, b):
                 part.step()
+
+
+def test_biases_may_warm_up_from_a_rate_of_their_own():
+    cfg = get_config()
+    cfg.merge_from_list(
+        ["SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", "SOLVER.MAX_ITER", 100]
+        + ["SOLVER.BASE_LR", 0.01, "SOLVER.BASE_LR_END", 0.001, "SOLVER.BIAS_LR_FACTOR", 2.0]
+        + ["SOLVER.WARMUP_ITERS", 10, "SOLVER.WARMUP_FACTOR", 0.0, "SOLVER.WARMUP_BIAS_LR", 0.1]
+    )
+    groups = [
+        {"name": name, "params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate}
+        for name, rate in [("weight", 0.01), ("bias", 0.02), ("norm_bias", 0.02)]
+    ]
+    optimizer = torch.optim.SGD(groups)
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    seen = []
+    for _ in range(12):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    # The cosine's factor after the warm-up, and half way there.
+    after = cosine(0.1, end=0.1)
+    assert seen[0] == pytest.approx([0.0, 0.1, 0.1])
+    half = [0.01 * after / 2, (0.1 + 0.02 * after) / 2, (0.1 + 0.02 * after) / 2]
+    assert seen[5] == pytest.approx(half)
+    assert seen[10] == pytest.approx([0.01 * after, 0.02 * after, 0.02 * after])
+    later = cosine(0.11, end=0.1)
+    assert seen[11] == pytest.approx([0.01 * later, 0.02 * later, 0.02 * later])
+    cfg.SOLVER.BIAS_LR_FACTOR = 0.0
+    with pytest.raises(ConfigError, match="WARMUP_BIAS_LR"):
+        build_lr_scheduler(cfg, optimizer)

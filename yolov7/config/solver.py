@@ -15,6 +15,10 @@ def add_solver_config(cfg: CfgNode) -> None:
 
     # Name of the optimiser: SGD or AdamW.
     solver.OPTIMIZER = "SGD"
+    # Where the warm-up starts (YOLOv7): the learning rate of biases, not a factor, None for that of
+    # the others; and the momentum, None for MOMENTUM. Both end with WARMUP_ITERS.
+    solver.WARMUP_BIAS_LR = None
+    solver.WARMUP_MOMENTUM = None
     # Iterations at the end with the constant learning rate BASE_LR_END (WarmupCosineFlatLR).
     solver.FLAT_ITERS = 0
     # Iterations at the end without Mosaic and MixUp and with the criterion's L1 term.

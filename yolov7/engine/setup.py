@@ -39,7 +39,12 @@ from yolov7.engine.trainer import Trainer
 from yolov7.engine.training_model import build_training_model, distribute
 from yolov7.engine.training_state import TrainingState, check_resumable
 from yolov7.engine.validation_loss import check_validation_loss, validation_losses
-from yolov7.solver import build_gradient_clipper, build_lr_scheduler, build_optimizer
+from yolov7.solver import (
+    build_gradient_clipper,
+    build_lr_scheduler,
+    build_momentum_schedule,
+    build_optimizer,
+)
 from yolov7.utils.environment import available_cores
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
@@ -117,6 +122,9 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     drawings = Drawings.from_config(cfg, classes.names)
     timer = hooks.IterationTimer()
     trainer.register_hooks([hooks.StopSignals(), timer, hooks.LearningRate(scheduler)])
+    momentum = build_momentum_schedule(cfg)
+    if momentum is not None:
+        trainer.register_hooks([hooks.Momentum(momentum)])
     if ema is not None:
         trainer.register_hooks([hooks.EMAUpdate(ema)])
     if cfg.SOLVER.LAST_PHASE_ITERS and "loss_l1" in loss_weights:

@@ -9,6 +9,7 @@ from yolov7.solver.lr_schedule import (
     multi_step,
     warm_up,
 )
+from yolov7.solver.momentum_schedule import build_momentum_schedule, set_momentum
 from yolov7.solver.optimizer import OPTIMIZER_REGISTRY, build_optimizer
 from yolov7.solver.param_groups import parameter_groups
 
@@ -17,10 +18,12 @@ __all__ = [
     "OPTIMIZER_REGISTRY",
     "build_gradient_clipper",
     "build_lr_scheduler",
+    "build_momentum_schedule",
     "build_optimizer",
     "cosine",
     "cosine_then_flat",
     "multi_step",
     "parameter_groups",
+    "set_momentum",
     "warm_up",
 ]

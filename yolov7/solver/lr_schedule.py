@@ -67,7 +67,7 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> LambdaLR:
 
     "WarmupCosineLR" and "WarmupMultiStepLR" give detectron2's rates. "WarmupCosineFlatLR" is
     YOLOX's: with WARMUP_METHOD "quadratic" and WARMUP_FACTOR 0 the very first iteration has rate
-    0, as in the authors' code.
+    0, as in the authors' code. With `WARMUP_BIAS_LR` the groups of biases start from that rate.
 
     Raises:
         ConfigError: the schedule or the warm-up is not known, or its numbers contradict.
@@ -89,7 +89,11 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> LambdaLR:
             f"SOLVER.BASE_LR_END must lie between 0 and SOLVER.BASE_LR ({solver.BASE_LR}), "
             f"got {solver.BASE_LR_END}."
         )
-    return LambdaLR(optimizer, LR_SCHEDULE_REGISTRY.get(name)(cfg))
+    factor = bias_factor = LR_SCHEDULE_REGISTRY.get(name)(cfg)
+    if solver.WARMUP_BIAS_LR is not None:
+        bias_factor = LR_SCHEDULE_REGISTRY.get(name)(_with_bias_warm_up(cfg))
+    is_bias = [group.get("name", "").endswith("bias") for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [bias_factor if bias else factor for bias in is_bias])
 
 
 @LR_SCHEDULE_REGISTRY.register()
@@ -143,6 +147,19 @@ def WarmupCosineFlatLR(cfg: CfgNode) -> Callable[[int], float]:
         )
 
     return _with_warm_up(cfg, factor, target=1.0)
+
+
+def _with_bias_warm_up(cfg: CfgNode) -> CfgNode:
+    """The same config, but the warm-up starts where that of biases does."""
+    base = cfg.SOLVER.BASE_LR * cfg.SOLVER.BIAS_LR_FACTOR
+    if not base:
+        raise ConfigError(
+            "SOLVER.WARMUP_BIAS_LR is of no use when SOLVER.BASE_LR or SOLVER.BIAS_LR_FACTOR is 0"
+        )
+    changed = cfg.clone()
+    changed.defrost()
+    changed.SOLVER.WARMUP_FACTOR = cfg.SOLVER.WARMUP_BIAS_LR / base
+    return changed
 
 
 def _end(cfg: CfgNode) -> float:
