@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "visualize-data": ("tools/visualize_data.py",),
     "evaluate-results": ("tools/evaluate_results.py",),
     "visualize-results": ("tools/visualize_results.py",),
+    "compute-anchors": ("tools/compute_anchors.py",),
     "analyze": ("tools/analyze_model.py",),
     "benchmark": ("tools/benchmark.py",),
     "convert-dataset": ("tools/convert_dataset.py",),

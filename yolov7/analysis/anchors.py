@@ -10,13 +10,12 @@ Sizes and anchors are (width, height) in pixels of the training resolution. Two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from yolov7.d2 import BoxMode
+from yolov7.data.formats.record import Record, xywh
 from yolov7.utils.errors import UserError
 
 BINS_PER_OCTAVE = 8  # of the histogram of sizes: boxes of one bin differ by 9 % a side
@@ -47,7 +46,7 @@ class AnchorFit:
     fitness: float
 
 
-def training_sizes(records: Sequence[Mapping[str, Any]], input_size: tuple[int, int]) -> np.ndarray:
+def training_sizes(records: Sequence[Record], input_size: tuple[int, int]) -> np.ndarray:
     """Collect the sizes that a network sees of all objects: (M, 2), pixels, float64.
 
     Pictures are resized to fit into `input_size` (height, width) with their aspect kept. Crowd
@@ -57,9 +56,9 @@ def training_sizes(records: Sequence[Mapping[str, Any]], input_size: tuple[int, 
     for record in records:
         scale = min(input_size[0] / record["height"], input_size[1] / record["width"])
         for item in record["annotations"]:
-            box = BoxMode.convert(list(item["bbox"]), item["bbox_mode"], BoxMode.XYWH_ABS)
-            if not item.get("iscrowd", 0) and min(box[2:]) > 0:
-                sizes.append((box[2] * scale, box[3] * scale))
+            _, _, width, height = xywh(item)
+            if not item.get("iscrowd", 0) and min(width, height) > 0:
+                sizes.append((width * scale, height * scale))
     return np.array(sizes, np.float64).reshape(-1, 2)
 
 

@@ -27,6 +27,7 @@ from yolov7.d2 import (
 )
 from yolov7.data import SampleLoader, build_train_loader, training_records
 from yolov7.engine import hooks
+from yolov7.engine.anchor_report import report_anchor_fit
 from yolov7.engine.black_box import BlackBox
 from yolov7.engine.class_list import class_list_of_dataset
 from yolov7.engine.drawings import Drawings
@@ -86,6 +87,13 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     records = training_records(cfg)
     loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
     model = build_training_model(cfg)
+    if hasattr(getattr(model, "head", None), "anchors"):
+        report_anchor_fit(
+            records,
+            model.head.anchors,
+            input_size=cfg.INPUT.INPUT_SIZE,
+            ratio=cfg.MODEL.ASSIGNER.MAX_ANCHOR_RATIO,
+        )
     if cfg.TEST.VALIDATION_LOSS:
         check_validation_loss(cfg, model)
     if checkpoint is None and cfg.MODEL.WEIGHTS:

@@ -9,7 +9,11 @@ from yolov7.visualization.evaluation_plots import (
     plot_precision_recall,
 )
 from yolov7.visualization.picture_file import write_picture
-from yolov7.visualization.plots import plot_label_statistics, plot_training_curves
+from yolov7.visualization.plots import (
+    plot_anchors,
+    plot_label_statistics,
+    plot_training_curves,
+)
 from yolov7.visualization.visualizer import Visualizer
 
 __all__ = [
@@ -22,6 +26,7 @@ __all__ = [
     "draw_comparison",
     "draw_masks",
     "image_grid",
+    "plot_anchors",
     "plot_confusion_matrix",
     "plot_f1",
     "plot_label_statistics",

@@ -84,6 +84,38 @@ def plot_training_curves(
     return True
 
 
+def plot_anchors(
+    sizes: np.ndarray,
+    anchors: Sequence[Sequence[Sequence[float]]],
+    path: str | os.PathLike[str],
+) -> None:
+    """Draw box sizes and anchors: width against height in pixels, both logarithmic.
+
+    Args:
+        sizes: boxes (M, 2), width and height.
+        anchors: [width, height] of each anchor of each level, by ascending stride.
+        path: the PNG file to write.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    figure = panel_figure(1, title=f"{len(sizes):,} boxes")
+    axes = figure.axes[0]
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    alpha = float(np.clip(300 / max(len(sizes), 1), 0.02, 0.6))
+    axes.scatter(*np.array(sizes).T, s=9, color=INK, alpha=alpha, linewidths=0, rasterized=True)
+    for number, level in enumerate(anchors):
+        axes.scatter(
+            *np.array(level).T, s=70, marker="X", color=hex_color(number), edgecolors="white",
+            label=f"anchors of level {number + 1}",
+        )  # fmt: skip
+    axes.set_xlabel("width, pixels")
+    axes.set_ylabel("height, pixels")
+    axes.legend(fontsize=8, frameon=False)
+    save_figure(figure, path)
+
+
 _PRECISIONS = ("AP", "AP50", "AP75")
 _FAINT = "#999999"
 _MAY_BE_CUT = ("loss", "validation loss", "seconds an iteration")
