@@ -63,13 +63,15 @@ def test_resuming_amid_the_patience_is_exact(runner, tmp_path):
     assert max(ours) == max(theirs)
     for iteration in theirs:
         for name, value in theirs[iteration].items():
-            if name.startswith(("bbox/AP", "validation/", "total_loss", "loss_")):
+            # Losses are written as medians of a window, which begins anew with a run.
+            if name.startswith(("bbox/AP", "validation/")):
                 assert str(ours[iteration][name]) == str(value), (iteration, name)
 
 
 def test_a_folder_in_use_is_refused_and_free_after_a_kill(runner, tmp_path):
     first = runner.start(tmp_path / "run")
     first.wait_for("model_0000003.pth")
+    os.kill(first.process.pid, signal.SIGSTOP)  # it runs on, but neither ends nor removes files
     log = (first.folder / "log.txt").read_text()
     second = runner.run(first.folder, "--resume", code=1)
     assert f"is in use by process {first.process.pid} on " in second.printed
