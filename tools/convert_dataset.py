@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 
 import yaml
 
@@ -30,7 +31,7 @@ EPILOG = """\
 Training needs no conversion: all three formats are read as they are (datasets/README.md).
 
 Each SPLIT=SOURCE names a split of the output and where it comes from: the name of a data set
-(built-in, or of --config-file), or an entry as DATASETS.REGISTER has it, without NAME:
+(built-in, or of --config-file), or an entry as DATASETS.REGISTER has it, where NAME is not needed:
   {FORMAT: coco, ANNOTATIONS: train.json, IMAGES: folder}
   {FORMAT: voc, ROOT: VOC2007, SPLIT: trainval}
   {FORMAT: yolo, DATA: data.yaml, SPLIT: train}
@@ -99,23 +100,23 @@ def build_writer(arguments: argparse.Namespace) -> Writer:
     return YoloWriter(masks=arguments.masks) if arguments.to == "yolo" else CocoWriter()
 
 
-def read_source(text: str, cfg: CfgNode) -> SourceSplit:
-    """Read what SPLIT=SOURCE says."""
+def read_source(text: str, cfg: CfgNode, class_names: Sequence[str]) -> SourceSplit:
+    """Read what SPLIT=SOURCE says; `class_names` are those of the command line, if any."""
     split, equals, source = text.partition("=")
     if not equals or not source:
         raise UserError(f"Expected SPLIT=SOURCE, like train=bccd_train, got '{text}'.")
     if not source.startswith("{"):
-        return read_split(split, source)
+        return read_split(split, source, class_names=class_names)
     try:
         entry = load_yaml(source)
     except yaml.YAMLError as error:
         raise UserError(f"'{source}' is not valid YAML: {error}") from error
     name = f"--{split}"
     cfg = cfg.clone()
-    cfg.DATASETS.REGISTER = [{"NAME": name, **entry}]
+    cfg.DATASETS.REGISTER = [{**entry, "NAME": name}]
     register_from_config(cfg)
     try:
-        return read_split(split, name)
+        return read_split(split, name, class_names=class_names)
     finally:
         DatasetCatalog.remove(name)
         MetadataCatalog.pop(name)
@@ -128,7 +129,7 @@ def main() -> None:
     if arguments.class_names:
         cfg.DATASETS.CLASS_NAMES = arguments.class_names
     register_from_config(cfg)
-    splits = [read_source(text, cfg) for text in arguments.splits]
+    splits = [read_source(text, cfg, arguments.class_names) for text in arguments.splits]
     report = convert_dataset(
         splits, arguments.output, writer=writer, place_image=PLACERS[arguments.images]
     )

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from yolov7.d2 import DatasetCatalog, MetadataCatalog
+
 SCRIPT = Path(__file__).parents[2] / "tools" / "convert_dataset.py"
 
 
@@ -63,6 +65,22 @@ def test_class_names_of_the_command_line_order_the_classes(run, entry, tmp_path)
     assert [line[0] for line in lines] == ["0", "1"]
     assert (output / "images/train/a.png").is_file()
     assert not (output / "images/train/a.png").is_symlink()
+
+
+def test_an_entry_as_it_stands_in_a_config_may_have_its_name(run, entry, tmp_path):
+    named = entry.replace("{", "{NAME: my_train, ")
+    code, out, err = run("--to", "voc", "--output", tmp_path / "out", f"train={named}")
+    assert (code, err) == (0, "") and "train: 1 images, 2 objects" in out
+
+
+def test_class_names_that_a_data_set_does_not_follow_are_an_error(run, tmp_path):
+    name = "convert_tool_python"
+    record = {"file_name": "a.png", "height": 4, "width": 4, "image_id": 1, "annotations": []}
+    DatasetCatalog.register(name, lambda: [record])
+    MetadataCatalog.get(name).set(thing_classes=["cat", "dog"])
+    arguments = ["--to", "coco", "--output", tmp_path / "out", f"train={name}"]
+    code, _, err = run(*arguments, "--class-names", "dog", "cat")
+    assert code == 1 and f"'{name}' has the classes ['cat', 'dog']" in err
 
 
 def test_a_data_set_of_a_config(run, entry, tmp_path):

@@ -34,12 +34,13 @@ class SourceSplit:
     image_names: Sequence[str]
 
 
-def read_split(name: str, dataset_name: str) -> SourceSplit:
+def read_split(name: str, dataset_name: str, *, class_names: Sequence[str] = ()) -> SourceSplit:
     """Read a registered data set; nothing is cleaned, clipped or left out.
 
     Args:
         name: what the split is to be called, usable as the name of a file.
         dataset_name: a registered name.
+        class_names: the classes, in their order, that it must have; any if there are none.
 
     Raises:
         DatasetError: see `load_records`; or the split's name is no file name.
@@ -48,7 +49,7 @@ def read_split(name: str, dataset_name: str) -> SourceSplit:
         raise DatasetError(
             f"The split's name '{name}' must be usable as a file's name, like train."
         )
-    records = load_records([dataset_name], training=False)
+    records = load_records([dataset_name], training=False, class_names=class_names)
     metadata = get_metadata(dataset_name)
     ids = None
     if MetadataCatalog.get(dataset_name).get("json_file"):
@@ -123,9 +124,10 @@ def check_names(splits: Sequence[SourceSplit], *, format_name: str) -> None:
     for split in splits:
         by_stem: dict[str, str] = {}
         for name in split.image_names:
-            other = by_stem.setdefault(os.path.splitext(name)[0], name)
-            if other is not name:
+            stem = os.path.splitext(name)[0]
+            if stem in by_stem:
                 raise DatasetError(
-                    f"'{split.name}' has the images '{other}' and '{name}': in {format_name} both "
-                    "would have the same annotation file. Rename one of them."
+                    f"'{split.name}' has the images '{by_stem[stem]}' and '{name}': in "
+                    f"{format_name} both would have the same annotation file. Rename one of them."
                 )
+            by_stem[stem] = name
