@@ -54,7 +54,7 @@ def test_two_ranks_stop_early_together_and_stay_complete(runner, tmp_path):
 def test_resuming_amid_the_patience_is_exact(runner, tmp_path):
     whole = runner.run(tmp_path / "whole", opts=EVALUATED)
     cut = runner.start(tmp_path / "cut", opts=EVALUATED)
-    cut.wait_for("model_0000003.pth")
+    cut.wait_for("last_checkpoint")
     os.kill(cut.process.pid, signal.SIGKILL)
     cut.process.join()
     resumed = runner.run(cut.folder, "--resume", opts=EVALUATED)
@@ -70,7 +70,7 @@ def test_resuming_amid_the_patience_is_exact(runner, tmp_path):
 
 def test_a_folder_in_use_is_refused_and_free_after_a_kill(runner, tmp_path):
     first = runner.start(tmp_path / "run")
-    first.wait_for("model_0000003.pth")
+    first.wait_for("last_checkpoint")
     os.kill(first.process.pid, signal.SIGSTOP)  # it runs on, but neither ends nor removes files
     log = (first.folder / "log.txt").read_text()
     second = runner.run(first.folder, "--resume", code=1)
@@ -90,7 +90,7 @@ def test_a_folder_in_use_is_refused_and_free_after_a_kill(runner, tmp_path):
 
 def test_ranks_of_a_killed_launcher_end_and_the_folder_is_free(runner, tmp_path):
     first = runner.start(tmp_path / "run", "--num-gpus", "2")
-    first.wait_for("model_0000003.pth")
+    first.wait_for("last_checkpoint")
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.join()
     resumed = runner.run(first.folder, "--resume", "--num-gpus", "2")
