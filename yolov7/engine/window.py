@@ -33,11 +33,15 @@ class Window:
         """Show a frame (H, W, 3) uint8, BGR; False once the user wants to stop."""
         cv2.imshow(self.title, image)
         pressed = cv2.waitKey(1) & 0xFF
-        return (
-            pressed not in _KEYS_TO_STOP
-            and cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
-        )
+        return pressed not in _KEYS_TO_STOP and self._is_there()
 
     def close(self) -> None:
-        """Close it."""
-        cv2.destroyWindow(self.title)
+        """Close it, unless its own button has done so."""
+        if self._is_there():
+            cv2.destroyWindow(self.title)
+
+    def _is_there(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # what OpenCV with Qt says once its last window is closed
+            return False
