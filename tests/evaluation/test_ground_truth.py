@@ -112,10 +112,10 @@ def test_masks_that_are_needed_and_absent():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ('{"images": [', "not valid json"),
+        ('{"images": [', "line 1, column 13: not valid JSON"),
         ("[]", "got a list"),
         (json.dumps({"images": []}), "'categories'"),
-        (None, "Cannot read the annotation file"),
+        (None, "Cannot read annotation file"),
     ],
 )
 def test_files_that_are_no_annotations(text, message, tmp_path):

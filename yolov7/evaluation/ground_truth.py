@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -15,6 +14,7 @@ from pycocotools import mask as mask_tools
 
 from yolov7.data.formats.record import box_problem
 from yolov7.utils.errors import DatasetError
+from yolov7.utils.json_file import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -153,15 +153,7 @@ def read_coco_json(path: str | Path) -> dict:
     Raises:
         DatasetError: it is missing, no json, or holds no list of images and categories.
     """
-    try:
-        coco = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot read the annotation file {path}: {error.strerror or error}. "
-            "See datasets/README.md for the expected folders, or set DETECTRON2_DATASETS."
-        ) from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is not valid json: {error}.") from error
+    coco = read_json(path, kind="annotation file")
     if not isinstance(coco, dict):
         raise DatasetError(
             f"{path}: expected an object with the lists 'images', 'annotations' and "

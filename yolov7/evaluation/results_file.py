@@ -18,6 +18,7 @@ from yolov7.evaluation.dataset import EvaluatedDataset
 from yolov7.evaluation.detections import ImageDetections
 from yolov7.utils.atomic import atomic_write
 from yolov7.utils.errors import DatasetError
+from yolov7.utils.json_file import read_json
 
 #: The name that detectron2 gives the file of an evaluation's detections.
 RESULTS_FILE = "coco_instances_results.json"
@@ -97,19 +98,7 @@ class ResultsFile:
 
 
 def _read_list(path: str | Path) -> list[Any]:
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot read the results file {path}: {error.strerror or error}."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}). "
-            "The file may be cut off; make it again."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not a JSON text file ({error.reason}).") from error
+    content = read_json(path, kind="the results file")
     if isinstance(content, list):
         return content
     kind = f"a {type(content).__name__}"

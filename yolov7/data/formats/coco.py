@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as coco_mask
@@ -18,6 +16,7 @@ from yolov7.data.formats.file_names import inside
 from yolov7.data.formats.record import Annotation, Record, box_problem
 from yolov7.data.formats.registry import DatasetFormat, register_format
 from yolov7.utils.errors import DatasetError
+from yolov7.utils.json_file import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def load_coco(
             has another size than its image, or a file name leads out of `image_root`.
     """
     annotation_file, image_root = os.fspath(annotation_file), os.fspath(image_root)
-    content = _read_json(annotation_file)
+    content = read_json(annotation_file, kind="annotation file")
     if not os.path.isdir(image_root):
         raise DatasetError(f"Image folder {image_root} (for {annotation_file}) does not exist.")
     images, annotations, categories = (
@@ -71,22 +70,6 @@ def load_coco(
     _add_annotations(records, annotations, contiguous_ids, annotation_file)
     publish_classes(dataset_name, names, contiguous_ids, source=annotation_file)
     return sorted(records.values(), key=lambda record: _sortable(record["image_id"]))
-
-
-def _read_json(path: str) -> Any:
-    try:
-        return json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot read annotation file {path}: {error.strerror or error}."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg}). "
-            "The file may be cut off; fetch or export it again."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not a JSON text file ({error.reason}).") from error
 
 
 def _section(content: Any, key: str, path: str) -> list[dict[str, Any]]:
