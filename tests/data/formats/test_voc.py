@@ -111,6 +111,8 @@ def test_coordinates_that_are_edges_already(load, write, caplog):
     assert "1 of 1 boxes begin at pixel 0" in caplog.text and "COORDINATES: edges" in caplog.text
     caplog.clear()
     assert boxes(load(coordinates="edges")[0]) == [[0, 0, 60, 40]]
+    write("a", xml(xml_object(box=(-1, -1, 60, 40))))
+    assert boxes(load(coordinates="edges")[0]) == [[-1, -1, 60, 40]]
     assert not caplog.records
     with pytest.raises(ConfigError, match="pixels or edges, got 'corners'"):
         load(coordinates="corners")

@@ -95,7 +95,7 @@ def load_voc(
     _set_classes(records, class_of_objects, class_names, list(files.values()))
     ids = {index: index for index in range(len(class_names))}
     publish_classes(dataset_name, class_names, ids, source=annotation_root)
-    _report(records, dataset_name, num_without_size, images.num_missing)
+    _report(records, dataset_name, first_pixel, num_without_size, images.num_missing)
     return records
 
 
@@ -177,12 +177,16 @@ def _set_classes(
 
 
 def _report(
-    records: Sequence[Record], dataset_name: str, num_without_size: int, num_missing: int
+    records: Sequence[Record],
+    dataset_name: str,
+    first_pixel: int,
+    num_without_size: int,
+    num_missing: int,
 ) -> None:
     """Warn of what was made up for, and of what looks wrong."""
     num_boxes = sum(len(record["annotations"]) for record in records)
     num_from_zero = sum(
-        min(annotation["bbox"][:2]) <= -1
+        first_pixel > 0 and min(annotation["bbox"][:2]) + first_pixel <= 0
         for record in records
         for annotation in record["annotations"]
     )

@@ -254,6 +254,7 @@ def _images_below(folder: str) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort()  # which of several links to a folder counts is the same everywhere
         found += [
             os.path.join(parent, file)
             for file in files
