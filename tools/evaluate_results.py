@@ -10,6 +10,7 @@ import math
 from yolov7.engine.results import add_results_arguments, open_results
 from yolov7.evaluation import ConfusionThresholds
 from yolov7.utils.cli import add_debug_argument, run_command
+from yolov7.utils.errors import UserError
 from yolov7.utils.logging import setup_logger
 
 EPILOG = """\
@@ -66,6 +67,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.output and arguments.tasks == ["segm"]:
+        raise UserError("--output: curves and confusion matrix are of boxes. Add bbox to --tasks.")
     if not arguments.json:
         setup_logger()
     opened = open_results(

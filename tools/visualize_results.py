@@ -71,7 +71,8 @@ def main() -> None:
         raise UserError(f"--num must be at least 1, got {arguments.num}.")
     if arguments.annotations and not arguments.images:
         raise UserError("--annotations needs --images here: the folder of the images.")
-    opened = open_results(arguments, thresholds=ConfusionThresholds())
+    thresholds = ConfusionThresholds(score=arguments.score_threshold, iou=arguments.iou_threshold)
+    opened = open_results(arguments, thresholds=thresholds)
     records = load_records([opened.dataset_name], training=False)
     dataset = opened.evaluator.dataset
     pictures = ResultPictures(
@@ -79,8 +80,8 @@ def main() -> None:
         dataset=dataset,
         images=opened.images,
         match=opened.evaluator.match,
-        score_threshold=arguments.score_threshold,
-        iou_threshold=arguments.iou_threshold,
+        score_threshold=thresholds.score,
+        iou_threshold=thresholds.iou,
         visualizer=Visualizer(dataset.labels, min_side=MIN_SIDE),
     )
     judged = pictures.judge()

@@ -179,6 +179,25 @@ def test_masks_are_evaluated_and_drawn(files, run):
             UserError,
             "no masks",
         ),
+        (
+            "evaluate_results",
+            ["--annotations", "val.json", "--tasks", "segm", "--output", "o"],
+            UserError,
+            "Add bbox to --tasks",
+        ),
+        (
+            "evaluate_results",
+            ["--annotations", "val.json", "--iou-threshold", "0"],
+            ConfigError,
+            "above 0 and at most 1, got 0",
+        ),
+        (
+            "visualize_results",
+            ["--annotations", "val.json", "--images", ".", "--output", "o"]
+            + ["--iou-threshold", "50"],
+            ConfigError,
+            "above 0 and at most 1, got 50",
+        ),
         ("evaluate_results", ["--annotations", "none.json"], DatasetError, r"none\.json"),
         (
             "visualize_results",

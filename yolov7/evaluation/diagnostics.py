@@ -17,6 +17,7 @@ from yolov7.evaluation.dataset import EvaluatedDataset
 from yolov7.evaluation.detections import Detections
 from yolov7.evaluation.matching import Matches
 from yolov7.utils.atomic import atomic_write_json
+from yolov7.utils.errors import ConfigError
 from yolov7.visualization import plot_confusion_matrix, plot_f1, plot_precision_recall
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,20 @@ class ConfusionThresholds:
 
     Attributes:
         score: the lowest score of a detection.
-        iou: the IoU with an object from which on a detection has found it.
+        iou: the IoU with an object from which on a detection has found it, in (0, 1].
+
+    Raises:
+        ConfigError: `iou` is outside, or `score` is no number.
     """
 
     score: float = 0.25
     iou: float = 0.5
+
+    def __post_init__(self):
+        if not 0 < self.iou <= 1:
+            raise ConfigError(f"The IoU threshold must be above 0 and at most 1, got {self.iou:g}.")
+        if math.isnan(self.score):
+            raise ConfigError("The score threshold must be a number, got nan.")
 
 
 #: Those of an evaluation where nobody says otherwise.
