@@ -248,3 +248,8 @@ def test_anchors_that_are_not_the_published_ones_are_told(caplog):
     convert_yolov7(state, shapes)
     assert "MODEL.YOLO.ANCHORS [[[10.0, 13.0], [16.0, 30.0]" in caplog.text
     assert "[59.0, 77.5]" in caplog.text
+    caplog.clear()
+    # Four anchors a level are nobody's published ones; the head that has them does not fit, either.
+    state["model.77.anchor_grid"] = torch.cat([grid, grid[:, :, :1]], dim=2)
+    convert_yolov7(state, shapes)
+    assert "[59.0, 77.5], [30.0, 61.0]]" in caplog.text

@@ -226,7 +226,7 @@ def _report_anchors(last: Mapping[str, Tensor]) -> None:
     if "anchor_grid" not in last:
         return
     levels = last["anchor_grid"].flatten(1).tolist()
-    if any(len(levels) == len(known) and _close(levels, known) for known in _PUBLISHED_ANCHORS):
+    if any(_close(levels, known) for known in _PUBLISHED_ANCHORS):
         return
     sides = last["anchor_grid"].flatten(1).unflatten(1, (-1, 2)).double()
     logger.warning(
@@ -237,5 +237,6 @@ def _report_anchors(last: Mapping[str, Tensor]) -> None:
 
 
 def _close(levels: list[list[float]], known: tuple[tuple[int, ...], ...]) -> bool:
-    # Half precision cannot hold odd numbers above 2048, and published ones are below.
-    return torch.allclose(torch.tensor(levels), torch.tensor(known).float(), atol=0.5)
+    found, published = torch.tensor(levels), torch.tensor(known).float()
+    # Anchors are whole pixels, of which half precision holds all up to 2048.
+    return found.shape == published.shape and torch.allclose(found, published, atol=0.5)
