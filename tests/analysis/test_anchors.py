@@ -149,3 +149,12 @@ def test_equal_boxes_are_an_error_only_where_anchors_outnumber_them():
         compute_anchors(np.zeros((0, 2)), 9)
     with pytest.raises(UserError, match="positive"):
         compute_anchors(np.array([[1.0, 0.0]]), 1)
+
+
+@pytest.mark.parametrize("side", [28.0, 32.0])
+def test_boxes_that_only_rounding_tells_apart_are_equal(side):
+    # 32 lies on the border of two bins of the histogram.
+    nearly = side * (1 + np.arange(-4, 5)[:, None] * np.array([1e-16, 2e-16]))
+    assert len(np.unique(nearly, axis=0)) > 2
+    with pytest.raises(UserError, match="at least 2 boxes of different size, got 1"):
+        compute_anchors(nearly, 2)

@@ -205,9 +205,11 @@ def compute_anchors(
     """
     _check(sizes, "boxes", num_anchors)
     rng = np.random.default_rng(seed)
-    joined, weights = size_histogram(sizes)
+    # Boxes that only the rounding of their scales tells apart are no different sizes.
+    rounded = np.maximum(sizes.round(3), 0.001)
+    joined, weights = size_histogram(rounded)
     if len(joined) < num_anchors:  # all boxes nearly equal
-        joined, weights = np.unique(sizes, axis=0, return_counts=True)
+        joined, weights = np.unique(rounded, axis=0, return_counts=True)
     clustered = cluster_sizes(joined, weights, num_anchors, rng=rng, center=center)
     refined = refine_anchors(
         joined, weights, clustered, rng=rng, ratio=ratio, generations=generations
