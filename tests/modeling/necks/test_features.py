@@ -2,6 +2,7 @@ import pytest
 
 from yolov7.d2 import ShapeSpec
 from yolov7.modeling.necks import pyramid_name, select_by_stride
+from yolov7.modeling.necks.features import check_doubling
 from yolov7.utils.errors import ConfigError
 
 SHAPES = {
@@ -30,3 +31,14 @@ def test_names():
     assert [pyramid_name(stride) for stride in (4, 8, 64)] == ["p2", "p3", "p6"]
     with pytest.raises(ConfigError, match="powers of two, got 12"):
         pyramid_name(12)
+
+
+@pytest.mark.parametrize("strides", [[], [8], [8, 32], [16, 8], [8, 16, 16]])
+def test_strides_must_double(strides):
+    with pytest.raises(ConfigError, match=r"IN_STRIDES: N wants 2 or more strides, each twice"):
+        check_doubling(strides, neck="N", at_least=2)
+
+
+def test_strides_that_double():
+    check_doubling([4, 8, 16], neck="N", at_least=2)
+    check_doubling([8], neck="N", at_least=1)

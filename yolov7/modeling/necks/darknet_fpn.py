@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,10 +19,9 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.necks.features import pyramid_name, select_by_stride
+from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride
 from yolov7.modeling.registries import NECK_REGISTRY
 from yolov7.modeling.scaling import scaled_width
-from yolov7.utils.errors import ConfigError
 
 
 @NECK_REGISTRY.register()
@@ -59,13 +57,7 @@ class DarknetFPN(nn.Module):
             ConfigError: the backbone lacks a stride, or the strides do not double.
         """
         super().__init__()
-        if not in_strides or any(
-            2 * fine != coarse for fine, coarse in itertools.pairwise(in_strides)
-        ):
-            raise ConfigError(
-                "MODEL.NECK.IN_STRIDES: DarknetFPN wants strides each twice the one before, got "
-                f"{list(in_strides)}"
-            )
+        check_doubling(in_strides, neck="DarknetFPN", at_least=1)
         self._input_names = select_by_stride(input_shape, in_strides)
         self._output_shape = {
             pyramid_name(stride): ShapeSpec(channels=channels, stride=stride)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.necks.features import pyramid_name, select_by_stride, tap_name
+from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride, tap_name
 from yolov7.modeling.registries import NECK_REGISTRY
 from yolov7.modeling.scaling import scaled_depth, scaled_width
 from yolov7.utils.errors import ConfigError
@@ -126,13 +125,7 @@ class ELANPAFPN(nn.Module):
                 width for each level, or the transition cannot change the width.
         """
         super().__init__()
-        if len(in_strides) < 2 or any(
-            2 * fine != coarse for fine, coarse in itertools.pairwise(in_strides)
-        ):
-            raise ConfigError(
-                "MODEL.NECK.IN_STRIDES: ELANPAFPN wants two or more strides, each twice the one "
-                f"before, got {list(in_strides)}"
-            )
+        check_doubling(in_strides, neck="ELANPAFPN", at_least=2)
         if not len(in_strides) == len(out_channels) == len(hidden_channels):
             raise ConfigError(
                 "MODEL.ELAN_PAFPN: CHANNELS and HIDDEN_CHANNELS want one entry for each of "

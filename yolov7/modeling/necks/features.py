@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from yolov7.d2 import ShapeSpec
@@ -30,6 +31,25 @@ def select_by_stride(input_shape: Mapping[str, ShapeSpec], strides: Sequence[int
             f"MODEL.NECK.IN_STRIDES: stride {wanted} is not among the backbone's maps: {have}"
         )
     return [by_stride[stride] for stride in sorted(strides)]
+
+
+def check_doubling(strides: Sequence[int], *, neck: str, at_least: int) -> None:
+    """Make sure that every level halves the resolution of the one before.
+
+    Args:
+        strides: ascending.
+        neck: its name, for the error message.
+        at_least: how many strides the neck needs.
+
+    Raises:
+        ConfigError: there are fewer, or one is not twice the one before.
+    """
+    doubling = all(2 * fine == coarse for fine, coarse in itertools.pairwise(strides))
+    if len(strides) < at_least or not doubling:
+        raise ConfigError(
+            f"MODEL.NECK.IN_STRIDES: {neck} wants {at_least} or more strides, each twice the one "
+            f"before, got {list(strides)}"
+        )
 
 
 def pyramid_name(stride: int) -> str:
