@@ -38,7 +38,7 @@ sample has them: MODEL.MASK_ON True.
 examples:
   python tools/visualize_data.py --config-file configs/digits/yolox_nano.yaml --output out/data
   python tools/visualize_data.py --config-file configs/digits/yolox_nano.yaml --output out/late \\
-      --iteration 1190 --num 32 MODEL.MASK_ON True
+      --iteration 1900 --num 32 MODEL.MASK_ON True
   python tools/visualize_data.py --config-file configs/bccd/yolox_s.yaml --output out/labels \\
       --source annotations --num 9
 """
