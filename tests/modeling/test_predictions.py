@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from yolov7.modeling.locations import cell_centers
-from yolov7.modeling.predictions import DensePredictions
+from yolov7.modeling.predictions import DensePredictions, certain_if_single
 
 
 def make(num_anchors: int = 1, dtype: torch.dtype = torch.float32) -> DensePredictions:
@@ -58,3 +58,11 @@ def test_half_precision_is_raised_and_float64_stays() -> None:
     assert raised.objectness_logits.dtype == torch.float32
     assert make(dtype=torch.float64).at_least_float32().box_deltas.dtype == torch.float64
     assert replace(make(), objectness_logits=None).at_least_float32().objectness_logits is None
+
+
+def test_one_class_is_certain_and_several_stay() -> None:
+    single = replace(make(), class_logits=torch.full((2, 8, 1), -3.0))
+    assert torch.equal(certain_if_single(single).class_logits.sigmoid(), torch.ones(2, 8, 1))
+    assert single.class_logits.max() == -3
+    several = make()
+    assert certain_if_single(several) is several

@@ -131,3 +131,15 @@ class DensePredictions:
             strides=at_least_float32(self.strides),
             anchors=None if self.anchors is None else at_least_float32(self.anchors),
         )
+
+
+def certain_if_single(predictions: DensePredictions) -> DensePredictions:
+    """The same predictions with class score 1 when there is only one class.
+
+    For criteria that do not train that class's logit (YOLOv7's): it must not decide anything then,
+    neither in an assigner nor in a score.
+    """
+    if predictions.num_classes != 1:
+        return predictions
+    certain = torch.full_like(predictions.class_logits, torch.inf)
+    return replace(predictions, class_logits=certain)

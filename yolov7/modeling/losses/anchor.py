@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
 from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses
 from yolov7.modeling.losses.normalization import rank_normalizer
-from yolov7.modeling.predictions import DensePredictions
+from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.utils.errors import ConfigError
@@ -302,14 +301,3 @@ class AnchorCriterion(nn.Module):
         hard = functional.one_hot(labels, num_classes).to(logits.dtype)
         wanted = hard * (1 - self.label_smoothing) + self.label_smoothing / 2
         return self.class_loss(logits, wanted).mean(dim=1)
-
-
-def certain_if_single(predictions: DensePredictions) -> DensePredictions:
-    """The same predictions with class score 1 when there is only one class.
-
-    No loss trains that class's logit, so it must not decide anything.
-    """
-    if predictions.num_classes != 1:
-        return predictions
-    certain = torch.full_like(predictions.class_logits, torch.inf)
-    return replace(predictions, class_logits=certain)

@@ -11,10 +11,10 @@ from yolov7.d2 import CfgNode, configurable
 from yolov7.modeling.assignment import Guidance
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import find_component
-from yolov7.modeling.losses.anchor import AnchorCriterion, certain_if_single
+from yolov7.modeling.losses.anchor import AnchorCriterion
 from yolov7.modeling.losses.diagnostics import log_assignment
 from yolov7.modeling.losses.normalization import rank_normalizer
-from yolov7.modeling.predictions import DensePredictions
+from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY, GUIDANCE_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.utils.errors import ConfigError
