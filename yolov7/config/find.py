@@ -16,8 +16,8 @@ def find_config(name: str | Path, *, folder: Path = Path()) -> Path:
 
     Looked for in `folder`, in `configs/` of the working directory, and among the framework's own
     configs, in this order; the suffix of a YAML may be left out (a `.py` is a program and is run
-    only when it is named in full). So `digits/yolox_nano` is found from
-    anywhere, and so is `configs/digits/yolox_nano.yaml`.
+    only when it is named in full). So `digits/yolox_nano` is found from anywhere, and so is
+    `configs/digits/yolox_nano.yaml`.
 
     Args:
         name: path or name.

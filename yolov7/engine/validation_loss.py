@@ -19,9 +19,9 @@ from yolov7.utils.errors import ConfigError
 class LossAverage(DatasetEvaluator):
     """Averages losses over a data set, as if all of it were one batch.
 
-    Each loss is the sum over all pictures divided by the count over all pictures (for a
-    `DenseCriterion` its pairs), so neither the size of the batches nor the number of ranks
-    matters.
+    Each loss is the sum over all pictures divided by the count over all pictures. Where the count
+    is that of pairs (`DenseCriterion`), neither the size of the batches nor the number of ranks
+    matters; averages by level (`AnchorCriterion`) are those of each batch, weighted by pictures.
     """
 
     def __init__(self) -> None:
