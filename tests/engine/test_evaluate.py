@@ -9,11 +9,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from yolov7.config import get_config
 from yolov7.d2 import Boxes, Instances
 from yolov7.data import register_from_config
-from yolov7.engine.evaluate import run_evaluation
+from yolov7.engine.evaluate import inference_copy, run_evaluation
+from yolov7.modeling import build_detector
+from yolov7.modeling.test_time_augmentation import AugmentedDetector, View
+from yolov7.utils.errors import ConfigError
 
 XML = """<annotation><filename>{name}.png</filename>
 <size><width>60</width><height>40</height><depth>3</depth></size>
@@ -66,3 +70,18 @@ def test_a_voc_data_set_is_evaluated_as_such(cfg, metric, expected):
         "coco_instances_results.json", "confusion_matrix.png", "diagnostics.json",
         "f1_curve.png", "pr_curve.png",
     }  # fmt: skip
+
+
+def test_evaluation_looks_at_several_views_when_the_config_says_so():
+    cfg = get_config()
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.BACKBONE.NAME = "YOLOX", "CSPDarknet"
+    cfg.MODEL.DEVICE, cfg.MODEL.YOLO.WIDTH_MUL, cfg.MODEL.YOLO.DEPTH_MUL = "cpu", 0.125, 0.33
+    model = build_detector(cfg)
+    assert type(inference_copy(cfg, model)) is type(model)
+    cfg.TEST.AUG.ENABLED, cfg.TEST.AUG.VIEWS = True, [[1.0, "none"], [0.5, "horizontal"]]
+    augmented = inference_copy(cfg, model)
+    assert isinstance(augmented, AugmentedDetector) and not augmented.training
+    assert augmented.views == (View(), View(0.5, "horizontal"))
+    assert not [m for m in augmented.modules() if isinstance(m, nn.BatchNorm2d)]
+    with pytest.raises(ConfigError, match=r"TEST\.AUG\.ENABLED: a Linear"):
+        inference_copy(cfg, nn.Linear(1, 1))

@@ -116,6 +116,30 @@ def test_the_threshold_overrides_the_configs(cfg, predictor):
         Predictor.from_config(cfg, confidence_threshold=30)
 
 
+def test_several_views_when_the_config_says_so(cfg, predictor):
+    """From the config to the detections of the reparameterised model's views."""
+    changed = cfg.clone()
+    changed.TEST.AUG.ENABLED, changed.TEST.AUG.VIEWS = True, [[1.0, "horizontal"]]
+    flipped = Predictor.from_config(changed)
+    assert not [m for m in flipped.model.modules() if isinstance(m, nn.BatchNorm2d)]
+    # As large as the network's input, so that nothing but the flip is between the two.
+    image = picture(9, 64, 64)
+    (found,) = flipped([image])
+    (expected,) = predictor([np.ascontiguousarray(image[:, ::-1])])
+    assert len(found) == len(expected) > 10
+    mirrored = 64 - expected.pred_boxes.tensor[:, [2, 1, 0, 3]]
+    mirrored[:, 1::2] = expected.pred_boxes.tensor[:, 1::2]
+    torch.testing.assert_close(found.scores, expected.scores)
+    torch.testing.assert_close(found.pred_boxes.tensor, mirrored, rtol=0, atol=1e-3)
+
+
+def test_a_box_has_one_class_here(cfg, predictor):
+    changed = cfg.clone()
+    changed.MODEL.CLASSES_PER_BOX = "every"
+    image = picture(10, 64, 64)
+    same(Predictor.from_config(changed)([image])[0], predictor([image])[0])
+
+
 def test_conv_and_norm_are_fused_in_a_copy(cfg):
     model = tiny_model(cfg)
     model.train()

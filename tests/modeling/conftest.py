@@ -10,12 +10,18 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from yolov7.d2 import ImageList, ShapeSpec
+from yolov7.modeling.box_coders import YOLOXBoxCoder
 from yolov7.modeling.locations import cell_centers
+from yolov7.modeling.meta_arch import Detector
+from yolov7.modeling.padding import CenteredPadding
+from yolov7.modeling.postprocessing import DensePostprocessor
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import cxcywh_to_xyxy
+from yolov7.ops.nms import class_aware_nms
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -184,3 +190,69 @@ def yolov7_p5_recipe() -> SimpleNamespace:
 def yolov7_p6_recipe() -> SimpleNamespace:
     """The same with four levels at 512x512, and the maps of an auxiliary head after the lead's."""
     return _yolov7_recipe(512, [8, 16, 32, 64], P6_ANCHORS, heads=2)
+
+
+class Nothing(nn.Module):
+    """A backbone, or a neck, that hands its images on."""
+
+    size_divisibility = 32
+
+    def output_shape(self):
+        return {"p5": ShapeSpec(channels=3, stride=32)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images
+
+
+class BrightHead(nn.Module):
+    """Finds what is bright: a box around the bright pixels of each channel, which is the class.
+
+    `seen` holds the images that it was given.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, features: Tensor, images: ImageList) -> DensePredictions:
+        self.seen.append(features)
+        centers, strides = cell_centers([(1, 3)], [32])
+        objectness = torch.full(features.shape[:2], -50.0)
+        deltas = torch.zeros(*features.shape[:2], 4)
+        for image, channel in (features.amax(dim=(2, 3)) > 0.5).nonzero().tolist():
+            rows, columns = (features[image, channel] > 0.5).nonzero().unbind(dim=1)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            objectness[image, channel] = 3.0
+            deltas[image, channel] = YOLOXBoxCoder().encode(
+                torch.tensor(box), centers[channel], strides[channel]
+            )
+        return DensePredictions(
+            class_logits=torch.eye(3).mul(100).sub(50).expand(len(features), 3, 3),
+            objectness_logits=objectness,
+            box_deltas=deltas,
+            centers=centers,
+            strides=strides,
+            level_sizes=((1, 3),),
+        )
+
+
+@pytest.fixture
+def bright_detector() -> Detector:
+    """Finds bright rectangles, of three classes, in pictures that are centred in the frame."""
+    return Detector(
+        backbone=Nothing(),
+        neck=Nothing(),
+        head=BrightHead(),
+        criterion=nn.Identity(),
+        postprocessor=DensePostprocessor(
+            box_coder=YOLOXBoxCoder(),
+            score_threshold=0.1,
+            nms=lambda *of: class_aware_nms(*of, threshold=0.65),
+            max_detections=10,
+        ),
+        num_classes=3,
+        pixel_mean=[0.0] * 3,
+        pixel_std=[255.0] * 3,
+        padded_value=51.0,
+        padding=CenteredPadding(32),
+    ).eval()

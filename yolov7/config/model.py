@@ -13,6 +13,9 @@ def add_model_config(cfg: CfgNode) -> None:
     model.PADDED_VALUE = 114.0
     # How overlapping detections are thinned out: "normal" (within a class) or "agnostic".
     model.NMS_TYPE = "normal"
+    # A box is reported with its "best" class (YOLOX) or with "every" class that reaches the
+    # threshold (YOLOv7). Predictor and demo always take the best.
+    model.CLASSES_PER_BOX = "best"
 
     # Memory layout of the network and its pictures: "contiguous" or "channels_last" (faster on
     # CPUs, above all for depthwise convolutions, and with mixed precision on GPUs).

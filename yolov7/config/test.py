@@ -12,6 +12,12 @@ def add_test_config(cfg: CfgNode) -> None:
     cfg.TEST.BEST_METRIC = "bbox/AP"
     # Pictures a forward pass, over all processes.
     cfg.TEST.IMS_PER_BATCH = 8
+    # Of more boxes of a picture than these, the best are looked at.
+    cfg.TEST.CANDIDATES_PER_IMAGE = 30000
+    # With TEST.AUG.ENABLED (detectron2's key) evaluation, predictor and demo look at several views
+    # of every picture and join what they find: [scale, flip] each, flip being "none", "horizontal"
+    # or "vertical".
+    cfg.TEST.AUG.VIEWS = [[1.0, "none"], [0.83, "horizontal"], [0.67, "none"]]
     # How AP is computed on VOC's data sets: "11point", "area", or "auto", which is the 11-point
     # metric for those of the year 2007 and the area under the curve for all others.
     cfg.TEST.VOC_METRIC = "auto"

@@ -21,6 +21,7 @@ from yolov7.evaluation import (
     warn_if_threshold_changes_ap,
 )
 from yolov7.modeling import build_detector, reparameterize
+from yolov7.modeling.test_time_augmentation import views_from_config, with_views
 from yolov7.utils.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -82,8 +83,9 @@ def evaluate_weights(cfg: CfgNode, *, resume: bool = False) -> dict[str, float]:
 
 
 def inference_copy(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """Make the model that is evaluated: that of rank 0, reparameterised."""
-    return reparameterize(common_copy(model)).to(memory_format=memory_format(cfg))
+    """Make the model that is evaluated: that of rank 0, reparameterised, on `TEST.AUG`'s views."""
+    model = reparameterize(common_copy(model)).to(memory_format=memory_format(cfg))
+    return with_views(model, views_from_config(cfg))
 
 
 def common_copy(model: nn.Module) -> nn.Module:

@@ -21,6 +21,7 @@ from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.modeling.meta_arch.detector import Detector
+from yolov7.modeling.test_time_augmentation import View, views_from_config, with_views
 from yolov7.utils.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Predictor:
         classes: ClassList,
         layout: torch.memory_format = torch.contiguous_format,
         min_score: float = 0.0,
+        views: Sequence[View] = (),
     ):
         """Take a model into use; the given one is not changed.
 
@@ -46,13 +48,18 @@ class Predictor:
             classes: what the class indices mean.
             layout: memory layout of the weights, and so of everything the model computes.
             min_score: detections below it are left out, whatever the model's own limit is.
+            views: several views of each picture whose detections are joined; without any, the
+                picture as it is.
+
+        Raises:
+            ConfigError: the model cannot be run on several views.
         """
         # Conv+BN and whatever else training needs and inference does not are folded together;
         # reparameterize asserts that the result gives the same outputs. What is not one of ours
         # (a detectron2 model) runs as it is.
         is_ours = isinstance(model, Detector)
         model = reparameterize(model) if is_ours else copy.deepcopy(model)
-        self.model = model.eval().to(memory_format=layout)
+        self.model = with_views(model.eval().to(memory_format=layout), views)
         self.classes = classes
         self.min_score = min_score
         self._mapper = mapper
@@ -60,6 +67,8 @@ class Predictor:
     @classmethod
     def from_config(cls, cfg: CfgNode, *, confidence_threshold: float | None = None) -> Predictor:
         """Build the model of a config and load `MODEL.WEIGHTS` (averaged weights if it has them).
+
+        A box has one class here, its best, whatever `MODEL.CLASSES_PER_BOX` says of evaluation.
 
         Args:
             cfg: the config; it is not changed.
@@ -76,6 +85,7 @@ class Predictor:
         if confidence_threshold is not None:
             check_threshold(confidence_threshold)
             cfg.MODEL.YOLO.CONF_THRESHOLD = float(confidence_threshold)
+        cfg.MODEL.CLASSES_PER_BOX = "best"
         _check_weights(cfg)
         check_device(cfg.MODEL.DEVICE, key="MODEL.DEVICE", remedy="--opts MODEL.DEVICE cpu")
         register_from_config(cfg)
@@ -87,6 +97,7 @@ class Predictor:
             mapper=build_test_mapper(cfg),
             classes=classes,
             layout=memory_format(cfg),
+            views=views_from_config(cfg),
         )
 
     @torch.inference_mode()

@@ -13,6 +13,8 @@ from yolov7.modeling import build_postprocessor
 from yolov7.modeling.box_coders import YOLOXBoxCoder
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.postprocessing import DensePostprocessor
+from yolov7.modeling.postprocessing.class_choice import best_class, every_class
+from yolov7.modeling.postprocessing.dense import Candidates, best_of_each
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.ops.nms import agnostic_nms, class_aware_nms
 from yolov7.utils.errors import ConfigError
@@ -146,6 +148,57 @@ def test_agnostic_suppression_and_the_cap() -> None:
     assert agnostic(predictions, **call)[0].pred_classes.tolist() == [0, 1, 0]
 
 
+def test_every_class_of_a_box_is_a_detection_of_its_own() -> None:
+    """One box with σ(class) .9, .8 and .05 at objectness ½, and a weaker one that overlaps it."""
+    predictions = predictions_of(
+        [[([10, 10, 30, 30], 0, 0.0, 0.0), ([10, 10, 30, 29], 0, 0.0, 0.0)], []]
+    )
+    chances = torch.tensor([[0.9, 0.8, 0.05], [0.1, 0.6, 0.5]], dtype=torch.float64)
+    predictions.class_logits[0, :2] = chances.logit()
+    images, sizes, corners = image_list([(64, 64)] * 2), [(64, 64)] * 2, [(0, 0)] * 2
+    every = make_postprocessor(class_choice=every_class)(predictions, images, sizes, corners)
+    assert [len(found) for found in every] == [3, 0]
+    assert every[0].pred_classes.tolist() == [0, 1, 2]
+    assert every[0].scores.tolist() == pytest.approx([0.45, 0.4, 0.25])
+    assert every[0].pred_boxes.tensor[:, 3].tolist() == pytest.approx([30, 30, 29])
+    best = make_postprocessor()(predictions, images, sizes, corners)
+    assert best[0].pred_classes.tolist() == [0, 1]
+    assert best[0].scores.tolist() == pytest.approx([0.45, 0.3])
+
+
+def test_only_the_best_candidates_of_each_image_are_looked_at() -> None:
+    apart = [([8.0 * i, 0, 8.0 * i + 6, 6], 0, 2.0 - i, 9.0) for i in range(5)]
+    predictions = predictions_of([apart, apart[:1], list(reversed(apart))])
+    postprocessor = make_postprocessor(max_candidates=2, score_threshold=0.0)
+    scores = [found.scores for found in postprocessor.candidates(predictions)]
+    assert [len(each) for each in scores] == [2, 2, 2]
+    wanted = torch.tensor([2.0, 1.0]).sigmoid() * torch.tensor(9.0).sigmoid()
+    torch.testing.assert_close(scores[0].float(), wanted)
+    torch.testing.assert_close(scores[2].float(), wanted)
+    sizes = [(64, 64)] * 3
+    found = postprocessor(predictions, image_list(sizes), sizes, [(0, 0)] * 3)
+    lefts = [result.pred_boxes.tensor[:, 0].round().tolist() for result in (found[0], found[2])]
+    assert lefts == [[0, 8], [0, 8]]
+
+
+def test_the_limit_holds_for_what_several_views_bring_together() -> None:
+    parts = {"scores": torch.tensor([0.2, 0.9, 0.5]), "classes": torch.zeros(3, dtype=torch.int64)}
+    corners = torch.tensor([[0.0, 0], [10, 0], [20, 0]])
+    candidates = [Candidates(boxes=torch.cat([corners, corners + 5], dim=1), **parts)]
+    (found,) = make_postprocessor(max_candidates=2).finish(
+        candidates, image_list([(64, 64)]), [(64, 64)], [(0, 0)]
+    )
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_the_best_of_each_group() -> None:
+    groups = torch.tensor([0, 0, 0, 2, 2, 3])
+    scores = torch.tensor([0.1, 0.5, 0.5, 0.2, 0.9, 0.0])
+    assert best_of_each(groups, scores, 2).tolist() == [1, 2, 4, 3, 5]
+    assert best_of_each(groups, scores, 1).tolist() == [1, 4, 5]
+    assert best_of_each(groups[:0], scores[:0], 1).tolist() == []
+
+
 def test_nothing_above_the_threshold_and_no_images() -> None:
     predictions = predictions_of([[], [([1, 1, 9, 9], 0, 5.0, 5.0)], []])
     found = make_postprocessor()(
@@ -246,12 +299,20 @@ def test_the_config_reaches_every_number() -> None:
     cfg.MODEL.YOLO.NMS_THRESHOLD = 0.5
     cfg.MODEL.NMS_TYPE = "agnostic"
     cfg.TEST.DETECTIONS_PER_IMAGE = 7
+    cfg.TEST.CANDIDATES_PER_IMAGE = 9
+    assert build_postprocessor(cfg, box_coder=YOLOXBoxCoder()).class_choice is best_class
+    cfg.MODEL.CLASSES_PER_BOX = "every"
     coder = YOLOXBoxCoder()
     postprocessor = build_postprocessor(cfg, box_coder=coder)
     assert postprocessor.box_coder is coder
     assert (postprocessor.score_threshold, postprocessor.max_detections) == (0.2, 7)
+    assert postprocessor.max_candidates == 9
+    assert postprocessor.class_choice is every_class
     assert postprocessor.nms.func is agnostic_nms
     assert postprocessor.nms.keywords == {"threshold": 0.5}
     cfg.MODEL.NMS_TYPE = "agnostc"
     with pytest.raises(ConfigError, match=r"MODEL.NMS_TYPE.*'agnostc'.*'agnostic'"):
+        build_postprocessor(cfg, box_coder=coder)
+    cfg.MODEL.NMS_TYPE, cfg.MODEL.CLASSES_PER_BOX = "normal", "all"
+    with pytest.raises(ConfigError, match=r"MODEL.CLASSES_PER_BOX.*'all'.*best, every"):
         build_postprocessor(cfg, box_coder=coder)

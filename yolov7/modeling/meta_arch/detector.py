@@ -96,12 +96,18 @@ class Detector(nn.Module):
         if self.training:
             return self.losses(batched_inputs)
         images, offsets = self.preprocess(batched_inputs)
-        original_sizes = [
+        original_sizes = self.original_sizes(batched_inputs, images)
+        results = self.postprocessor(self.predict(images), images, original_sizes, offsets)
+        return [{"instances": instances} for instances in results]
+
+    def original_sizes(
+        self, batched_inputs: Sequence[dict[str, Any]], images: ImageList
+    ) -> list[tuple[int, int]]:
+        """(height, width) to which the results of each sample are scaled."""
+        return [
             (sample.get("height", height), sample.get("width", width))
             for sample, (height, width) in zip(batched_inputs, images.image_sizes, strict=True)
         ]
-        results = self.postprocessor(self.predict(images), images, original_sizes, offsets)
-        return [{"instances": instances} for instances in results]
 
     def losses(self, batched_inputs: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Compare predictions with ground truth, in whatever mode the parts are.

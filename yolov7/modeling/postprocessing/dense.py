@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,25 +12,41 @@ from torch import Tensor
 
 from yolov7.d2 import Boxes, CfgNode, ImageList, Instances, configurable
 from yolov7.modeling.box_coders import BoxCoder
+from yolov7.modeling.postprocessing.class_choice import CLASSES_PER_BOX, ClassChoice, best_class
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import POSTPROCESSOR_REGISTRY
 from yolov7.ops.box_ops import clip_boxes, nonempty_boxes
 from yolov7.ops.nms import NMS_TYPES
-from yolov7.utils.errors import ConfigError
-from yolov7.utils.names import suggest
+from yolov7.utils.names import look_up
 
 FIRST_ROUND = 1024
 """Detections of an image that the first round of suppression looks at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may become a detection of one image.
+
+    Attributes:
+        boxes: ``(N, 4)`` xyxy pixels of the padded frame, finite.
+        scores: ``(N,)``.
+        classes: ``(N,)`` int64.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    classes: Tensor
 
 
 @POSTPROCESSOR_REGISTRY.register()
 class DensePostprocessor:
     """Chooses the detections of each image and moves them back into the original image.
 
-    1. A prediction's class is its best one, its score σ(class) · σ(objectness), or σ(class) alone
-       for heads without objectness. Those below ``score_threshold`` go, as do boxes that are not
-       finite.
-    2. Suppression; the best ``max_detections`` stay.
+    1. `candidates`: a box's score for a class is σ(class) · σ(objectness), or σ(class) alone for
+       heads without objectness. ``class_choice`` decides whether a box is reported with its best
+       class or with every class that reaches ``score_threshold``. Boxes that are not finite go, and
+       of more than ``max_candidates`` the best stay.
+    2. `finish`: suppression; the best ``max_detections`` stay.
     3. ``(box − offset) · original / resized``, clipped to the original image; boxes without extent
        there go.
 
@@ -43,6 +60,8 @@ class DensePostprocessor:
         score_threshold: lowest score that is reported.
         nms: ``(boxes, scores, classes) -> indices kept``, best first; must be greedy.
         max_detections: most detections of an image.
+        class_choice: see `yolov7.modeling.postprocessing.class_choice`.
+        max_candidates: most candidates of an image, the best; bounds the work of suppression.
     """
 
     @configurable
@@ -53,32 +72,35 @@ class DensePostprocessor:
         score_threshold: float,
         nms: Callable[[Tensor, Tensor, Tensor], Tensor],
         max_detections: int,
+        class_choice: ClassChoice = best_class,
+        max_candidates: int = 30_000,
     ) -> None:
         self.box_coder = box_coder
         self.score_threshold = score_threshold
         self.nms = nms
         self.max_detections = max_detections
+        self.class_choice = class_choice
+        self.max_candidates = max_candidates
 
     @classmethod
     def from_config(cls, cfg: CfgNode, *, box_coder: BoxCoder) -> dict[str, Any]:
-        """Read thresholds, ``MODEL.NMS_TYPE`` and the cap; the family gives the coder.
+        """Read thresholds, limits and choices; the family gives the coder.
 
         Raises:
-            ConfigError: for an unknown ``MODEL.NMS_TYPE``.
+            ConfigError: for an unknown ``MODEL.NMS_TYPE`` or ``MODEL.CLASSES_PER_BOX``.
         """
-        nms_type = cfg.MODEL.NMS_TYPE
-        if nms_type not in NMS_TYPES:
-            raise ConfigError(
-                f"MODEL.NMS_TYPE: there is no '{nms_type}'.{suggest(nms_type, NMS_TYPES)}"
-            )
+        nms = look_up(NMS_TYPES, cfg.MODEL.NMS_TYPE, "MODEL.NMS_TYPE")
         return {
             "box_coder": box_coder,
             "score_threshold": cfg.MODEL.YOLO.CONF_THRESHOLD,
-            "nms": partial(NMS_TYPES[nms_type], threshold=cfg.MODEL.YOLO.NMS_THRESHOLD),
+            "nms": partial(nms, threshold=cfg.MODEL.YOLO.NMS_THRESHOLD),
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "class_choice": look_up(
+                CLASSES_PER_BOX, cfg.MODEL.CLASSES_PER_BOX, "MODEL.CLASSES_PER_BOX"
+            ),
+            "max_candidates": cfg.TEST.CANDIDATES_PER_IMAGE,
         }
 
-    @torch.no_grad()
     def __call__(
         self,
         predictions: DensePredictions,
@@ -86,40 +108,64 @@ class DensePostprocessor:
         original_sizes: Sequence[tuple[int, int]],
         offsets: Tensor | Sequence[tuple[float, float]],
     ) -> list[Instances]:
-        """Detections of every image.
+        """Detections of every image: `finish` of their `candidates`."""
+        return self.finish(self.candidates(predictions), images, original_sizes, offsets)
+
+    @torch.no_grad()
+    def candidates(self, predictions: DensePredictions) -> list[Candidates]:
+        """What reaches the threshold in each of the B images, in float32 or float64."""
+        with torch.autocast(predictions.class_logits.device.type, enabled=False):
+            predictions = predictions.at_least_float32()
+            image_index, index, scores, classes = self._above_threshold(predictions)
+            deltas = predictions.box_deltas[image_index, index]
+            boxes = self.box_coder.decode(deltas, *predictions.places(index))
+            finite = boxes.isfinite().all(dim=1)
+            counts = torch.bincount(image_index[finite], minlength=predictions.num_images).tolist()
+            return [
+                Candidates(*of_image)
+                for of_image in zip(
+                    boxes[finite].split(counts),
+                    scores[finite].split(counts),
+                    classes[finite].split(counts),
+                    strict=True,
+                )
+            ]
+
+    @torch.no_grad()
+    def finish(
+        self,
+        candidates: Sequence[Candidates],
+        images: ImageList,
+        original_sizes: Sequence[tuple[int, int]],
+        offsets: Tensor | Sequence[tuple[float, float]],
+    ) -> list[Instances]:
+        """Choose among candidates and move them into the original images.
 
         Args:
-            predictions: of B images.
+            candidates: of B images.
             images: the batch; its ``image_sizes`` are the (height, width) of the images in it.
             original_sizes: (height, width) to which results are scaled.
             offsets: ``(B, 2)`` pixels (x, y) of each image's top-left corner in the padded frame.
 
         Returns:
             one ``Instances`` an image, in its original size, with ``pred_boxes`` (Boxes),
-            ``scores`` and ``pred_classes`` (int64), best first, on the predictions' device.
+            ``scores`` and ``pred_classes`` (int64), best first, on the candidates' device.
         """
-        with torch.autocast(predictions.class_logits.device.type, enabled=False):
-            predictions = predictions.at_least_float32()
-            image_index, boxes, scores, classes = self._above_threshold(predictions)
-            counts = torch.bincount(image_index, minlength=predictions.num_images).tolist()
-            offsets = torch.as_tensor(offsets, dtype=boxes.dtype, device=boxes.device)
-            return [
-                self._detections(*detections, resized, original, offset)
-                for *detections, resized, original, offset in zip(
-                    boxes.split(counts),
-                    scores.split(counts),
-                    classes.split(counts),
-                    images.image_sizes,
-                    original_sizes,
-                    offsets.reshape(-1, 2),
-                    strict=True,
-                )
-            ]
+        if not candidates:
+            return []
+        like = candidates[0].boxes
+        offsets = torch.as_tensor(offsets, dtype=like.dtype, device=like.device).reshape(-1, 2)
+        return [
+            self._detections(*of_image)
+            for of_image in zip(
+                candidates, images.image_sizes, original_sizes, offsets, strict=True
+            )
+        ]
 
     def _above_threshold(
         self, predictions: DensePredictions
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Image index, box, score and class of what reaches the threshold, ordered by image."""
+        """Image, prediction, score and class of the candidates, ordered by image."""
         class_logits, objectness_logits = predictions.class_logits, predictions.objectness_logits
         if objectness_logits is None:
             objectness = torch.ones_like(predictions.box_deltas[..., 0])
@@ -127,24 +173,24 @@ class DensePostprocessor:
             objectness = objectness_logits.sigmoid()
         # A score never exceeds its objectness, so most predictions end here.
         image_index, index = torch.nonzero(objectness >= self.score_threshold, as_tuple=True)
-        best, classes = class_logits[image_index, index].max(dim=1)
-        scores = best.sigmoid() * objectness[image_index, index]
-        chosen = torch.nonzero(scores >= self.score_threshold).squeeze(1)
-        image_index, index = image_index[chosen], index[chosen]
-        deltas = predictions.box_deltas[image_index, index]
-        boxes = self.box_coder.decode(deltas, *predictions.places(index))
-        finite = boxes.isfinite().all(dim=1)
-        return image_index[finite], boxes[finite], scores[chosen][finite], classes[chosen][finite]
+        rows, classes, scores = self.class_choice(
+            class_logits[image_index, index], objectness[image_index, index], self.score_threshold
+        )
+        image_index, index = image_index[rows], index[rows]
+        if len(scores) > self.max_candidates:
+            kept = best_of_each(image_index, scores, self.max_candidates)
+            image_index, index = image_index[kept], index[kept]
+            scores, classes = scores[kept], classes[kept]
+        return image_index, index, scores, classes
 
     def _detections(
         self,
-        boxes: Tensor,
-        scores: Tensor,
-        classes: Tensor,
+        candidates: Candidates,
         resized: tuple[int, int],
         original: tuple[int, int],
         offset: Tensor,
     ) -> Instances:
+        boxes, scores, classes = candidates.boxes, candidates.scores, candidates.classes
         kept = self._suppress(boxes, scores, classes)
         height, width = (int(side) for side in original)
         scale = boxes.new_tensor([width / resized[1], height / resized[0]])
@@ -160,7 +206,7 @@ class DensePostprocessor:
         )
 
     def _suppress(self, boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
-        order = scores.argsort(descending=True, stable=True)
+        order = scores.argsort(descending=True, stable=True)[: self.max_candidates]
         looked_at = FIRST_ROUND
         while True:
             part = order[:looked_at]
@@ -168,3 +214,19 @@ class DensePostprocessor:
             if len(kept) >= self.max_detections or looked_at >= len(order):
                 return kept[: self.max_detections]
             looked_at *= 4
+
+
+def best_of_each(groups: Tensor, scores: Tensor, most: int) -> Tensor:
+    """Indices of the ``most`` best scores of every group, ascending by group, best first.
+
+    Args:
+        groups: ``(N,)`` int64, not negative.
+        scores: ``(N,)``.
+        most: of equal scores the first stay.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    counts = torch.bincount(groups)
+    starts = counts.cumsum(0) - counts
+    ranks = torch.arange(len(order), device=order.device) - starts[groups[order]]
+    return order[ranks < most]
