@@ -9,17 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yolov7.d2 import DatasetEvaluator
 from yolov7.evaluation.backends import Backend, PrecisionRecall, choose_backend
-from yolov7.evaluation.collector import (
-    PredictionCollector,
-    check_predictions,
-    join_predictions,
-    save_predictions,
-)
-from yolov7.evaluation.dataset import EvaluatedDataset, load_evaluated_dataset
-from yolov7.evaluation.detections import ImageDetections
-from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds, diagnose
+from yolov7.evaluation.collecting import CollectingEvaluator
+from yolov7.evaluation.collector import join_predictions
+from yolov7.evaluation.dataset import EvaluatedDataset
+from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds
 from yolov7.evaluation.matching import match_as_coco
 from yolov7.evaluation.report import class_metrics, class_table, coco_lines, named_metrics
 
@@ -28,7 +22,7 @@ logger = logging.getLogger(__name__)
 _TASKS = ("bbox", "segm")
 
 
-class COCOEvaluator(DatasetEvaluator):
+class COCOEvaluator(CollectingEvaluator):
     """Evaluate detections by COCO's protocol; the numbers are pycocotools', to the last bit.
 
     The ground truth is the data set's json file as it lies on disk, crowds included; a data set
@@ -36,7 +30,6 @@ class COCOEvaluator(DatasetEvaluator):
     the model gave nothing, or which it never saw, counts with no detections (and is reported).
     """
 
-    #: Which detection found which object, by this protocol.
     match = staticmethod(match_as_coco)
 
     def __init__(
@@ -54,15 +47,11 @@ class COCOEvaluator(DatasetEvaluator):
         """Set up an evaluation; the data set is read when it is first needed.
 
         Args:
-            dataset_name: a registered data set.
-            output_dir: folder for the detections, and for the curves and the confusion matrix of
-                boxes; None writes nothing.
+            dataset_name, output_dir, confusion_thresholds, write_detections, distributed: see
+                `CollectingEvaluator`.
             tasks: `"bbox"` for boxes, `"segm"` for masks.
             max_detections: the highest number of detections that count per image and category;
                 COCO's 100 unless a data set is crowded. Recall is also given for 1 and 10.
-            confusion_thresholds: what counts in the confusion matrix.
-            write_detections: write the detections too, unless they come from a file anyway.
-            distributed: collect the predictions of all ranks; False evaluates this rank's alone.
             backend: the matching engine; by default the fastest one installed.
 
         Raises:
@@ -73,37 +62,18 @@ class COCOEvaluator(DatasetEvaluator):
             raise ValueError(f"tasks must be among {', '.join(_TASKS)}, got {tuple(tasks)}")
         if max_detections < 1:
             raise ValueError(f"max_detections must be at least 1, got {max_detections}")
-        self._name = dataset_name
-        self._output_dir = None if output_dir is None else Path(output_dir)
+        super().__init__(
+            dataset_name,
+            with_masks="segm" in tasks,
+            output_dir=output_dir,
+            confusion_thresholds=confusion_thresholds,
+            write_detections=write_detections,
+            distributed=distributed,
+        )
         self._tasks = tuple(tasks)
         # pycocotools sorts the limits, so that the asked one must stay the largest.
         self._limits = (1, min(10, max_detections), max_detections)
-        self._confusion_thresholds = confusion_thresholds
-        self._write_detections = write_detections
         self._backend = backend
-        self._collector = PredictionCollector(
-            with_masks="segm" in self._tasks, distributed=distributed
-        )
-        self._dataset: EvaluatedDataset | None = None
-
-    @property
-    def dataset(self) -> EvaluatedDataset:
-        """The data set, which is read at the first use."""
-        if self._dataset is None:
-            self._dataset = load_evaluated_dataset(self._name, with_masks="segm" in self._tasks)
-        return self._dataset
-
-    def reset(self) -> None:
-        """Forget all predictions."""
-        self._collector.reset()
-
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Remember the detections of a batch, see `PredictionCollector.process`."""
-        self._collector.process(inputs, outputs)
-
-    def add(self, images: Sequence[ImageDetections]) -> None:
-        """Remember detections that are not fresh from a model."""
-        self._collector.add(images)
 
     def evaluate(self, img_ids: Sequence[Any] | None = None) -> dict[str, dict[str, float]]:
         """Compute the numbers; with several ranks all must call it.
@@ -121,18 +91,10 @@ class COCOEvaluator(DatasetEvaluator):
             DatasetError: the annotations cannot be used, an image was evaluated twice or is not in
                 the data set, or the model predicts a class that the data set does not have.
         """
-        predictions = self._collector.gather()
-        if predictions is None:
-            return {}
+        predictions = self._predictions()
         if not predictions:
-            logger.warning(f"{self._name}: no image was processed, there is nothing to evaluate.")
             return {}
-
-        start = time.perf_counter()
-        dataset = self.dataset
-        predictions = check_predictions(predictions, dataset)
-        if self._output_dir is not None and self._write_detections:
-            save_predictions(predictions, dataset, self._output_dir)
+        start, dataset = time.perf_counter(), self.dataset
         if img_ids is not None:
             wanted = set(img_ids)
             dataset = replace(dataset, ground_truth=dataset.ground_truth.of_images(wanted))
@@ -150,13 +112,10 @@ class COCOEvaluator(DatasetEvaluator):
             f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "
             f"images with {backend.name} in {time.perf_counter() - start:.2f} s."
         )
-        if self._output_dir is not None and "bbox" in curves:
+        if "bbox" in curves:
             by_category = class_metrics(curves["bbox"])
-            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
-            diagnosis.write(
-                self._output_dir,
-                ap50=[by_category[k]["AP50"] for k in dataset.category_index_of_class],
-            )
+            ap50 = [by_category[k]["AP50"] for k in dataset.category_index_of_class]
+            self._draw(detections, dataset, ap50=ap50)
         return results
 
 

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from yolov7.d2 import DatasetEvaluator, MetadataCatalog
-from yolov7.evaluation.collector import (
-    PredictionCollector,
-    check_predictions,
-    join_predictions,
-    save_predictions,
-)
-from yolov7.evaluation.dataset import EvaluatedDataset, load_evaluated_dataset
-from yolov7.evaluation.detections import Detections, ImageDetections
-from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds, diagnose
+from yolov7.d2 import MetadataCatalog
+from yolov7.evaluation.collecting import CollectingEvaluator
+from yolov7.evaluation.collector import join_predictions
+from yolov7.evaluation.detections import Detections
+from yolov7.evaluation.diagnostics import DEFAULT_THRESHOLDS, ConfusionThresholds
 from yolov7.evaluation.ground_truth import GroundTruth
 from yolov7.evaluation.matching import Matches, match_as_voc
 from yolov7.evaluation.report import class_table
@@ -101,7 +96,7 @@ def average_precisions(
     return results
 
 
-class VOCEvaluator(DatasetEvaluator):
+class VOCEvaluator(CollectingEvaluator):
     """Evaluate boxes by Pascal VOC's protocol.
 
     Difficult objects are neither asked for nor counted as wrong when found; see `match_as_voc`.
@@ -110,7 +105,6 @@ class VOCEvaluator(DatasetEvaluator):
     the model never saw counts with no detections.
     """
 
-    #: Which detection found which object, by this protocol.
     match = staticmethod(match_as_voc)
 
     def __init__(
@@ -126,13 +120,10 @@ class VOCEvaluator(DatasetEvaluator):
         """Set up an evaluation; the data set is read when it is first needed.
 
         Args:
-            dataset_name: a registered data set.
-            output_dir: folder for the detections, curves and confusion matrix; None writes nothing.
+            dataset_name, output_dir, confusion_thresholds, write_detections, distributed: see
+                `CollectingEvaluator`.
             metric: `"11point"` or `"area"`; `"auto"` is the 11-point metric if the data set's
                 metadata has the `year` 2007, else the area, as in detectron2.
-            confusion_thresholds: what counts in the confusion matrix.
-            write_detections: write the detections too, unless they come from a file anyway.
-            distributed: collect the predictions of all ranks; False evaluates this rank's alone.
 
         Raises:
             ConfigError: there is no such metric.
@@ -140,32 +131,15 @@ class VOCEvaluator(DatasetEvaluator):
         if metric not in ("auto", *VOC_METRICS):
             known = ("auto", *VOC_METRICS)
             raise ConfigError(f"TEST.VOC_METRIC: there is no '{metric}'.{suggest(metric, known)}")
-        self._name = dataset_name
-        self._output_dir = None if output_dir is None else Path(output_dir)
+        super().__init__(
+            dataset_name,
+            with_masks=False,
+            output_dir=output_dir,
+            confusion_thresholds=confusion_thresholds,
+            write_detections=write_detections,
+            distributed=distributed,
+        )
         self._metric = metric
-        self._confusion_thresholds = confusion_thresholds
-        self._write_detections = write_detections
-        self._collector = PredictionCollector(with_masks=False, distributed=distributed)
-        self._dataset: EvaluatedDataset | None = None
-
-    @property
-    def dataset(self) -> EvaluatedDataset:
-        """The data set, which is read at the first use."""
-        if self._dataset is None:
-            self._dataset = load_evaluated_dataset(self._name, with_masks=False)
-        return self._dataset
-
-    def reset(self) -> None:
-        """Forget all predictions."""
-        self._collector.reset()
-
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Remember the detections of a batch, see `PredictionCollector.process`."""
-        self._collector.process(inputs, outputs)
-
-    def add(self, images: Sequence[ImageDetections]) -> None:
-        """Remember detections that are not fresh from a model."""
-        self._collector.add(images)
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Compute the numbers; with several ranks all must call it.
@@ -179,17 +153,10 @@ class VOCEvaluator(DatasetEvaluator):
             DatasetError: the annotations cannot be used, an image was evaluated twice or is not in
                 the data set, or the model predicts a class that the data set does not have.
         """
-        predictions = self._collector.gather()
-        if predictions is None:
-            return {}
+        predictions = self._predictions()
         if not predictions:
-            logger.warning(f"{self._name}: no image was processed, there is nothing to evaluate.")
             return {}
-        start = time.perf_counter()
-        dataset = self.dataset
-        predictions = check_predictions(predictions, dataset)
-        if self._output_dir is not None and self._write_detections:
-            save_predictions(predictions, dataset, self._output_dir)
+        start, dataset = time.perf_counter(), self.dataset
         detections = join_predictions(predictions, dataset)
         matches = {
             percent: self.match(detections, dataset.ground_truth, iou_threshold=percent / 100)
@@ -208,9 +175,7 @@ class VOCEvaluator(DatasetEvaluator):
             f"Evaluated {len(detections)} detections on {len(dataset.ground_truth.image_ids)} "
             f"images in {time.perf_counter() - start:.2f} s."
         )
-        if self._output_dir is not None:
-            diagnosis = diagnose(self.match, detections, dataset, self._confusion_thresholds)
-            diagnosis.write(self._output_dir, ap50=by_threshold[50])
+        self._draw(detections, dataset, ap50=by_threshold[50])
         return {"bbox": results}
 
     def _metric_name(self) -> str:
