@@ -225,7 +225,7 @@ def test_wrong_use_is_named(yolox_recipe) -> None:
     bare = replace(yolox_recipe.predictions, objectness_logits=None)
     with pytest.raises(ValueError, match="objectness"):
         criterion(bare, yolox_recipe.targets)
-    with pytest.raises(ValueError, match="auxiliary"):
+    with pytest.raises(ConfigError, match=r"AUXILIARY_HEAD\.CHANNELS"):
         criterion(yolox_recipe.predictions, yolox_recipe.targets, yolox_recipe.predictions)
 
 

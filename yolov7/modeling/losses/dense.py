@@ -19,6 +19,7 @@ from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
+from yolov7.utils.errors import ConfigError
 
 LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class", "loss_l1")
 
@@ -109,7 +110,8 @@ class DenseCriterion(nn.Module):
             ``{name: scalar}`` for each of ``LOSS_NAMES``; their sum is the loss.
 
         Raises:
-            ValueError: for predictions without objectness, or with auxiliary predictions.
+            ValueError: for predictions without objectness.
+            ConfigError: for auxiliary predictions.
         """
         sums, count = self.sums(predictions, targets, auxiliary)
         normalizer = rank_normalizer(count, like=next(iter(sums.values())))
@@ -128,12 +130,15 @@ class DenseCriterion(nn.Module):
             pairs, by the sum of which they are to be divided.
 
         Raises:
-            ValueError: as for a call.
+            as for a call.
         """
         if predictions.objectness_logits is None:
             raise ValueError("DenseCriterion needs predictions with objectness_logits")
         if auxiliary is not None:
-            raise ValueError("DenseCriterion has no losses for auxiliary predictions")
+            raise ConfigError(
+                "MODEL.CRITERION.NAME: DenseCriterion has no losses for an auxiliary head. Take "
+                "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
+            )
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             return self._sums(predictions, targets)
