@@ -92,6 +92,12 @@ def test_wrong_settings(cfg, key, value, message):
         build_trainer(cfg)
 
 
+def test_wrong_views_are_told_before_the_training(cfg):
+    cfg.merge_from_list(["TEST.AUG.ENABLED", True, "TEST.AUG.VIEWS", [[1.0, "up"]]])
+    with pytest.raises(ConfigError, match=r"TEST\.AUG\.VIEWS.*got the flip 'up'"):
+        build_trainer(cfg)
+
+
 @pytest.mark.parametrize(
     ("name", "strides"), [("contiguous", (108, 9, 3, 1)), ("channels_last", (108, 1, 36, 12))]
 )

@@ -40,6 +40,7 @@ from yolov7.engine.trainer import Trainer
 from yolov7.engine.training_model import build_training_model, distribute
 from yolov7.engine.training_state import TrainingState, check_resumable
 from yolov7.engine.validation_loss import check_validation_loss, validation_losses
+from yolov7.modeling.test_time_augmentation import views_from_config, with_views
 from yolov7.solver import (
     build_gradient_clipper,
     build_lr_scheduler,
@@ -96,6 +97,8 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         )
     if cfg.TEST.VALIDATION_LOSS:
         check_validation_loss(cfg, model)
+    # Wrong views are told now, not by the first evaluation.
+    with_views(model, views_from_config(cfg))
     if checkpoint is None and cfg.MODEL.WEIGHTS:
         load_weights(model, cfg.MODEL.WEIGHTS)
     # Before the average is made: this gives all ranks the weights of rank 0.
