@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +19,6 @@ from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
 from yolov7.modeling import build_detector, reparameterize
-from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.test_time_augmentation import View, views_from_config, with_views
 from yolov7.utils.errors import ConfigError
 
@@ -57,9 +55,7 @@ class Predictor:
         # Conv+BN and whatever else training needs and inference does not are folded together;
         # reparameterize asserts that the result gives the same outputs. What is not one of ours
         # (a detectron2 model) runs as it is.
-        is_ours = isinstance(model, Detector)
-        model = reparameterize(model) if is_ours else copy.deepcopy(model)
-        self.model = with_views(model.eval().to(memory_format=layout), views)
+        self.model = with_views(reparameterize(model).to(memory_format=layout), views)
         self.classes = classes
         self.min_score = min_score
         self._mapper = mapper
