@@ -7,6 +7,7 @@ from yolov7.config import get_config, load_config
 from yolov7.d2 import Boxes, Instances, build_model
 from yolov7.modeling import build_detector
 from yolov7.modeling.meta_arch import YOLOX
+from yolov7.utils.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -137,3 +138,18 @@ def test_autocast_keeps_losses_in_float32():
         losses = model(random_batch((64, 64)))
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     assert all(loss.isfinite() for loss in losses.values())
+
+
+@pytest.mark.parametrize("criterion", ["AnchorCriterion", "AuxiliaryCriterion"])
+def test_one_class_needs_a_criterion_that_trains_it(criterion):
+    settings = ["MODEL.DEVICE", "meta", "MODEL.CRITERION.NAME", criterion]
+    settings += ["MODEL.CRITERION.GUIDANCE", "LeadGuided"]
+    with pytest.raises(ConfigError, match=rf"{criterion} does not train .* DenseCriterion"):
+        load_and_build([*settings, "MODEL.YOLO.CLASSES", "1"])
+    load_and_build([*settings, "MODEL.YOLO.CLASSES", "2"])
+    load_and_build(["MODEL.DEVICE", "meta", "MODEL.YOLO.CLASSES", "1"])
+
+
+def load_and_build(settings):
+    with torch.device("meta"):
+        return build_detector(load_config(CONFIGS / "coco" / "yolox_nano.yaml", settings))

@@ -85,6 +85,7 @@ class AnchorCriterion(nn.Module):
 
     Attributes:
         loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
+        trains_single_class: False: the postprocessor must not read a single class's logit.
 
     Args:
         assigner: called with predictions, decoded boxes and targets.
@@ -101,6 +102,8 @@ class AnchorCriterion(nn.Module):
     Raises:
         ValueError: when the weights' names are others.
     """
+
+    trains_single_class = False
 
     @configurable
     def __init__(

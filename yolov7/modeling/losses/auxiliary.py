@@ -36,6 +36,8 @@ class AuxiliaryCriterion(nn.Module):
         auxiliary_weight: weight of its losses (the authors: 0.25).
     """
 
+    trains_single_class = AnchorCriterion.trains_single_class
+
     @configurable
     def __init__(
         self, *, lead: AnchorCriterion, guidance: Guidance, auxiliary_weight: float = 0.25

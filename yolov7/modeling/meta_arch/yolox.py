@@ -14,6 +14,7 @@ from yolov7.modeling.build import (
     build_postprocessor,
 )
 from yolov7.modeling.meta_arch.detector import Detector
+from yolov7.utils.errors import ConfigError
 
 
 @META_ARCH_REGISTRY.register()
@@ -31,15 +32,26 @@ class YOLOX(Detector):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say."""
+        """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
+
+        Raises:
+            ConfigError: there is one class, whose logit the criterion does not train.
+        """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         box_coder = YOLOXBoxCoder()
+        criterion = build_criterion(cfg, box_coder=box_coder)
+        if cfg.MODEL.YOLO.CLASSES == 1 and not getattr(criterion, "trains_single_class", True):
+            raise ConfigError(
+                f"MODEL.CRITERION.NAME: {cfg.MODEL.CRITERION.NAME} does not train the logit of a "
+                "single class, which is part of every score of META_ARCHITECTURE YOLOX. Fitting: "
+                "DenseCriterion"
+            )
         return {
             "backbone": backbone,
             "neck": neck,
             "head": build_head(cfg, neck.output_shape()),
-            "criterion": build_criterion(cfg, box_coder=box_coder),
+            "criterion": criterion,
             "postprocessor": build_postprocessor(cfg, box_coder=box_coder),
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
