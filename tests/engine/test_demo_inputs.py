@@ -54,6 +54,8 @@ def test_texts_without_an_input_say_what_was_looked_for(tmp_path):
     with pytest.raises(UserError, match=r"\*\.jpg.*\*\.mp4.*subfolders"):
         find_inputs([str(tmp_path)])
     touch(tmp_path / "a.txt")
+    with pytest.raises(UserError, match=r"'rtsp://\[camera/1' is no valid URL"):
+        find_inputs(["rtsp://[camera/1"])
     with pytest.raises(UserError, match=r"match .*1 names fit the pattern"):
         find_inputs([str(tmp_path / "*.txt")])
 

@@ -109,6 +109,10 @@ def _live_name(address: Address) -> Path:
 def _live_address(text: str) -> Address | None:
     """The URL or the number of a camera that a text stands for, unless it is a file's name."""
     if "://" in text:
+        try:
+            describe_address(text)
+        except ValueError as error:
+            raise UserError(f"'{text}' is no valid URL: {error}. Check --input.") from error
         return text
     return int(text) if text.isdecimal() and not Path(text).exists() else None
 
