@@ -9,6 +9,7 @@ import math
 
 from yolov7.engine.results import add_results_arguments, open_results
 from yolov7.evaluation import ConfusionThresholds
+from yolov7.evaluation.voc import VOC_METRICS
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import UserError
 from yolov7.utils.logging import setup_logger
@@ -59,7 +60,10 @@ def parse_arguments() -> argparse.Namespace:
         help="lowest IoU of a hit in the confusion matrix (%(default)s)",
     )
     parser.add_argument(
-        "--voc-metric", default="auto", help="11point, area or auto, see TEST.VOC_METRIC (auto)"
+        "--voc-metric",
+        choices=("auto", *VOC_METRICS),
+        default="auto",
+        help="how AP is computed on data sets of Pascal VOC, see TEST.VOC_METRIC (%(default)s)",
     )
     add_debug_argument(parser)
     return parser.parse_args()

@@ -75,7 +75,9 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         yield file
 
 
-def atomic_write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None = None):
+def atomic_write_json(
+    path: str | os.PathLike[str], value: Any, *, indent: int | None = None
+) -> None:
     """Write `value` as JSON through `atomic_write`."""
     with atomic_write(path, "w") as file:
         json.dump(value, file, indent=indent)

@@ -33,8 +33,8 @@ def locked_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
 
     The operating system keeps the lock (POSIX `fcntl`), so nothing is left locked by a kill. Child
     processes do not hold it, and within one process it does not exclude. A holder gets two seconds
-    to end. The file `.lock` in the
-    folder says who holds it. Where the file system has no locks, that is logged and all go on.
+    to end. The file `.lock` in the folder says who holds it. Where the file system has no locks,
+    that is logged and all go on.
 
     Args:
         folder: is created if need be.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as coco_mask
 
 from yolov7.data.conversion.report import ConversionReport
-from yolov7.data.conversion.source import SourceSplit
+from yolov7.data.conversion.source import PlaceImage, SourceSplit
 from yolov7.data.formats.record import Annotation, Record, xywh
 from yolov7.utils.atomic import atomic_write_json
 
@@ -95,7 +95,7 @@ class CocoWriter:
         splits: Sequence[SourceSplit],
         folder: Path,
         *,
-        place_image: Callable[[str, Path], None],
+        place_image: PlaceImage,
         report: ConversionReport,
     ) -> None:
         """Write splits into an empty folder; `place_image(source, target)` brings the images."""

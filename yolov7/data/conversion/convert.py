@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from yolov7.data.conversion.report import ConversionReport
-from yolov7.data.conversion.source import SourceSplit, check_splits
+from yolov7.data.conversion.source import PlaceImage, SourceSplit, check_splits
 from yolov7.utils.atomic_folder import atomic_folder
 from yolov7.utils.errors import ImageError
-
-PlaceImage = Callable[[str, Path], None]
 
 
 class Writer(Protocol):

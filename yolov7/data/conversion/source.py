@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from yolov7.d2 import MetadataCatalog
 from yolov7.data.catalog import get_metadata, load_records
 from yolov7.data.formats import Record
 from yolov7.data.image_io import IMAGE_SUFFIXES
 from yolov7.utils.errors import DatasetError
+
+PlaceImage = Callable[[str, Path], None]
+"""Brings an image from where it is to where the new data set has it."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from yolov7.data.conversion.report import ConversionReport
-from yolov7.data.conversion.source import SourceSplit, check_names
+from yolov7.data.conversion.source import PlaceImage, SourceSplit, check_names
 from yolov7.data.formats.record import Annotation, Record, xyxy
 from yolov7.utils.errors import DatasetError
 
@@ -35,7 +35,7 @@ class VocWriter:
         splits: Sequence[SourceSplit],
         folder: Path,
         *,
-        place_image: Callable[[str, Path], None],
+        place_image: PlaceImage,
         report: ConversionReport,
     ) -> None:
         """Write splits into an empty folder; `place_image(source, target)` brings the images.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from yolov7.data.conversion.report import ConversionReport
-from yolov7.data.conversion.source import SourceSplit, check_names
+from yolov7.data.conversion.source import PlaceImage, SourceSplit, check_names
 from yolov7.data.conversion.voc_writer import number_text
 from yolov7.data.formats.record import Annotation, Record, xyxy
 from yolov7.data.formats.yolo import RESERVED_ENTRIES, label_file
@@ -38,7 +38,7 @@ class YoloWriter:
         splits: Sequence[SourceSplit],
         folder: Path,
         *,
-        place_image: Callable[[str, Path], None],
+        place_image: PlaceImage,
         report: ConversionReport,
     ) -> None:
         """Write splits into an empty folder; `place_image(source, target)` brings the images.
