@@ -16,7 +16,7 @@ _VOC_REMEDY = (
     "Download Pascal VOC from http://host.robots.ox.ac.uk/pascal/VOC and unpack it as "
     "datasets/README.md shows."
 )
-_BCCD_REMEDY = "See datasets/README.md for its source and the expected folders."
+_SOURCE_REMEDY = "See datasets/README.md for its source and the expected folders."
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ _VOC_SPLITS = {2007: ("trainval", "train", "val", "test"), 2012: ("trainval", "t
 
 _DIGITS = tuple("0123456789")
 _BCCD = ("RBC", "WBC", "Platelets")
+_FACEMASK = ("mask_weared_incorrect", "with_mask", "without_mask")
 
 BUILTIN_DATASETS = {
     dataset.name: dataset
@@ -105,9 +106,20 @@ BUILTIN_DATASETS = {
                 _coco_files(f"bccd/annotations/{split}.json", "bccd/images"),
                 _BCCD,
                 (1, 2, 3),
-                _BCCD_REMEDY,
+                _SOURCE_REMEDY,
             )
             for split in ("train", "val", "test")
+        ),
+        *(
+            BuiltinDataset(
+                f"facemask_{split}",
+                "coco",
+                _coco_files(f"facemask/annotations/{split}.json", "facemask/images"),
+                _FACEMASK,
+                (1, 2, 3),
+                _SOURCE_REMEDY,
+            )
+            for split in ("train", "val")
         ),
         *(
             BuiltinDataset(
