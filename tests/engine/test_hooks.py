@@ -186,6 +186,23 @@ def test_skipped_images_are_counted_and_reported(make_toy, caplog):
     assert loader_report.state_dict() == {"skipped": 16}
 
 
+def test_a_checkpoint_knows_the_images_skipped_since_the_last_look(make_toy):
+    first, second = report(period=100), report(period=100)
+    toy = make_toy(max_iter=2, more_hooks=[first])
+    toy.trainer.loader = [[{**s, "skipped_images": 1} for s in b] for b in toy.trainer.loader]
+    seen = []
+
+    class Checkpoint(HookBase):
+        def after_step(self):
+            seen.append(first.state_dict())
+
+    toy.trainer.hooks.insert(toy.trainer.hooks.index(first) + 1, Checkpoint())
+    toy.trainer.train()
+    assert seen == [{"skipped": 4}, {"skipped": 8}]
+    second.load_state_dict(seen[0])
+    assert second.state_dict() == {"skipped": 4}
+
+
 @pytest.mark.parametrize("is_bound", [True, False])
 def test_the_loader_is_judged_early_and_in_the_end(make_toy, caplog, is_bound):
     """Steps of 1 s wait 0.9 s, later ones 0.4 s; the first five have no time yet."""

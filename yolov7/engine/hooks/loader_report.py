@@ -53,7 +53,8 @@ class LoaderReport(HookBase):
             self._say_verdict()
 
     def state_dict(self) -> dict[str, int]:
-        return {"skipped": self._skipped}
+        """The images skipped so far, those since the last look too; all ranks must ask together."""
+        return {"skipped": self._skipped + sum(all_gather(self._skipped_since))}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._skipped = state["skipped"]
