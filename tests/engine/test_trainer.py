@@ -226,7 +226,7 @@ def test_accumulation_equals_the_whole_batch(make_toy):
 def test_splitting_a_batch():
     batch = [{"n": n} for n in range(6)]
     assert split_batch(batch, 3) == [batch[:2], batch[2:4], batch[4:]]
-    with pytest.raises(ValueError, match="6 samples"):
+    with pytest.raises(ConfigError, match=r"6 samples .*ACCUMULATION_STEPS must divide"):
         split_batch(batch, 4)
 
 

@@ -108,6 +108,10 @@ def test_loader(run):
         (["--task", "inference", "--variants", "eagre"], "there is no 'eagre'. Did you mean 'eage"),
         (["--task", "loader", "SOLVER.MAX_ITER", "2"], "SOLVER.MAX_ITER is 2, but 3 batches are"),
         (["--task", "train", "SOLVER.MAX_ITER", "2"], "SOLVER.MAX_ITER is 2: too few"),
+        (
+            ["--task", "train", "--synthetic", "SOLVER.ACCUMULATION_STEPS", "3"],
+            "SOLVER.ACCUMULATION_STEPS must divide",
+        ),
     ],
 )
 def test_mistakes_end_without_a_stack_trace(run, arguments, message):

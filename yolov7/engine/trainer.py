@@ -19,6 +19,7 @@ from yolov7.d2 import EventStorage, HookBase, all_gather
 from yolov7.engine.precision import Precision
 from yolov7.engine.step_summary import StepSummary
 from yolov7.solver.gradient_clipping import GradientClipper
+from yolov7.utils.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -235,10 +236,17 @@ class Trainer:
 
 
 def split_batch(batch: Batch, num_parts: int) -> list[Batch]:
-    """Split a batch into consecutive parts of equal size."""
+    """Split a batch into consecutive parts of equal size.
+
+    Raises:
+        ConfigError: they would not be equal.
+    """
     size = len(batch) // num_parts
     if size * num_parts != len(batch):
-        raise ValueError(f"{len(batch)} samples cannot be split into {num_parts} equal parts")
+        raise ConfigError(
+            f"{len(batch)} samples cannot be split into {num_parts} equal parts: "
+            "SOLVER.ACCUMULATION_STEPS must divide the batch of each process."
+        )
     return [batch[i : i + size] for i in range(0, len(batch), size)]
 
 
