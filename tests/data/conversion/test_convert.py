@@ -134,6 +134,16 @@ def test_to_voc_in_whole_pixels(split, tmp_path, workshop):
     assert boxes == [[0, 0, 40, 20], [21, 10, 24, 15]]  # 21.5 and 24.5, to the even neighbour
 
 
+def test_whole_pixels_leave_small_objects_a_pixel(workshop, tmp_path):
+    boxes = [[0.6, 10.6, 0.6, 0.7], [5, 5, 0, 3]]  # the second one has no width to begin with
+    objects = [{"image": 0, "class": 1, "bbox": box} for box in boxes]
+    split = read_split("t", workshop.coco({"a.png": (20, 20)}, objects, classes={1: "x"}))
+    writer = VocWriter(whole_pixels=True)
+    report = convert_dataset([split], tmp_path / "v", writer=writer, place_image=link_image)
+    (record,) = workshop.read(report.entries["t"])
+    assert [a["bbox"] for a in record["annotations"]] == [[1, 11, 2, 12], [5, 5, 5, 8]]
+
+
 def test_to_coco_keeps_everything(split, tmp_path, workshop):
     report = convert_dataset([split], tmp_path / "out", writer=CocoWriter(), place_image=link_image)
     assert not report.lost and not report.notes and report.largest_shift == 0

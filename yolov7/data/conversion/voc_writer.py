@@ -116,7 +116,11 @@ class VocWriter:
         """Write edges as pixels counted from 1, both ends included."""
         edges = xyxy(annotation)
         values = [edges[0] + 1, edges[1] + 1, edges[2], edges[3]]
-        texts = [str(round(v)) if self._whole_pixels else number_text(v) for v in values]
+        if self._whole_pixels:
+            (x0, x1), (y0, y1) = (_to_pixels(*values[axis::2]) for axis in (0, 1))
+            texts = [str(pixel) for pixel in (x0, y0, x1, y1)]
+        else:
+            texts = [number_text(value) for value in values]
         box = ET.SubElement(element, "bndbox")
         for tag, text in zip(("xmin", "ymin", "xmax", "ymax"), texts, strict=True):
             _add(box, tag, text)
@@ -128,6 +132,12 @@ class VocWriter:
                 report.lose("boxes rounded to whole pixels")
             else:
                 report.note("boxes with fractions of pixels, which some programs do not read")
+
+
+def _to_pixels(first: float, last: float) -> tuple[int, int]:
+    """Round to whole pixels; what has an extent keeps a pixel at least."""
+    begin, end = round(first), round(last)
+    return begin, max(begin, end) if last > first - 1 else end
 
 
 def number_text(value: float) -> str:
