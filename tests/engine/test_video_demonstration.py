@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from yolov7.d2 import Boxes, Instances
+from yolov7.data.video_io import VideoReader
 from yolov7.engine import demonstration
 from yolov7.engine.class_list import ClassList
 from yolov7.engine.demo_inputs import DemoInputs
@@ -149,6 +151,19 @@ def test_missing_frames_are_said(tmp_path, caplog):
     missing = COUNT - entry["num_frames"]
     assert 1 <= missing < COUNT and entry["num_declared"] == COUNT
     assert f"declares {COUNT} frames, {missing} of which are not there" in caplog.text
+
+
+def test_a_video_that_changes_its_size_is_one_that_can_be_skipped(tmp_path, monkeypatch):
+    class Changing(VideoReader):
+        def __iter__(self):
+            for frame in super().__iter__():
+                yield replace(frame, image=frame.image[:40]) if frame.index == 5 else frame
+
+    monkeypatch.setattr(demonstration, "VideoReader", Changing)
+    inputs = DemoInputs([], [make(tmp_path / "a.mp4")])
+    with pytest.raises(VideoError, match=r"a\.mp4: frame 5 is 64x40 .*64x48.*--skip-bad"):
+        run_demo(Predictor(), inputs, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_bad_video_stops_or_is_skipped(tmp_path, caplog):

@@ -186,14 +186,15 @@ class VideoWriter:
         """Append a frame: (H, W, 3) uint8, BGR.
 
         Raises:
-            UserError: it is of another size than the first, or this OpenCV cannot write videos.
+            VideoError: it is of another size than the first.
+            UserError: this OpenCV cannot write videos.
         """
         height, width = image.shape[:2]
         if self._writer is None:
             self._size = (height, width)
             self._writer = self._open(width + width % 2, height + height % 2)
         if (height, width) != self._size:
-            raise UserError(
+            raise VideoError(
                 f"{self.name}: frame {self.num_frames} is {width}x{height} (width x height), those "
                 f"before it are {self._size[1]}x{self._size[0]}; a video has one size."
             )

@@ -70,6 +70,7 @@ def draw_video(
         window: shows the frames; when it is closed, the video ends.
 
     Raises:
+        VideoError: a frame has another size than those before it.
         UserError: the files cannot be written.
     """
     visualizer = Visualizer(predictor.classes.names)

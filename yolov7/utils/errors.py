@@ -23,7 +23,7 @@ class ImageError(UserError):
 
 
 class VideoError(UserError):
-    """A video or camera cannot be opened, or has no frame that can be decoded."""
+    """A video or camera cannot be opened, has no frame that can be decoded, or changes its size."""
 
 
 class WeightsError(UserError):
