@@ -80,6 +80,22 @@ def test_without_the_data_set_the_configs_names_and_a_word_about_ids(cfg, caplog
     assert "category_id is the class index" in caplog.text
 
 
+def test_without_the_images_that_tell_their_sizes(cfg, tmp_path):
+    (tmp_path / "data.yaml").write_text("val: list.txt\nnames: [three, seven]\n")
+    (tmp_path / "list.txt").write_text("gone.jpg\n")
+    name = f"{NAME}_yolo"
+    cfg.DATASETS.REGISTER = [
+        {"NAME": name, "FORMAT": "yolo", "DATA": str(tmp_path / "data.yaml"), "SPLIT": "val"}
+    ]
+    cfg.DATASETS.TEST, cfg.DATASETS.CLASS_NAMES = (name,), ["three", "seven"]
+    register_from_config(cfg)
+    try:
+        assert find_class_list(cfg, {}) == ClassList(("three", "seven"), (0, 1))
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
 def test_names_that_are_written_nowhere(cfg, tmp_path):
     (tmp_path / "a.json").unlink()
     register_from_config(cfg)

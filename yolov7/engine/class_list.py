@@ -9,7 +9,7 @@ from typing import Any
 
 from yolov7.d2 import CfgNode, Instances
 from yolov7.data import get_metadata, load_records
-from yolov7.utils.errors import ConfigError, DatasetError
+from yolov7.utils.errors import ConfigError, DatasetError, ImageError
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def look_up_classes(
     for name in datasets:
         try:
             return class_list_of_dataset(name), f"the data set {name}"
-        except DatasetError as error:
+        except (DatasetError, ImageError) as error:  # YOLO's sizes are read from the images
             problem = str(error)
     names = tuple(class_names)
     if names:
