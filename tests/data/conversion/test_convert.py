@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pycocotools import mask as coco_mask
 
-from yolov7.d2 import BoxMode
+from yolov7.d2 import BoxMode, DatasetCatalog, MetadataCatalog
 from yolov7.data.conversion import (
     CocoWriter,
     VocWriter,
@@ -182,6 +182,23 @@ def test_sources_without_ids_are_numbered_from_1(split, tmp_path, workshop):
     assert [category["id"] for category in content["categories"]] == [1, 2, 3]
     assert [a.get("difficult", 0) for a in content["annotations"]] == [0, 1, 0, 0, 0, 0]
     assert not coco.lost
+
+
+def test_ids_of_a_data_set_that_was_registered_in_python_are_kept(workshop, tmp_path):
+    workshop.image("a.png", (4, 5))
+    box = {"bbox": [1, 1, 2, 2], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 1, "iscrowd": 0}
+    record = {"file_name": str(tmp_path / "a.png"), "height": 4, "width": 5, "image_id": 8}
+    name = f"test_{tmp_path.name}"
+    DatasetCatalog.register(name, lambda: [{**record, "annotations": [box]}])
+    workshop.names.append(name)
+    MetadataCatalog.get(name).set(
+        thing_classes=["x", "y"], thing_dataset_id_to_contiguous_id={3: 0, 9: 1}
+    )
+    convert_dataset([read_split("t", name)], tmp_path / "c", writer=CocoWriter(),
+                    place_image=link_image)  # fmt: skip
+    content = json.loads((tmp_path / "c/annotations/t.json").read_text())
+    assert content["categories"] == [{"id": 3, "name": "x"}, {"id": 9, "name": "y"}]
+    assert (content["images"][0]["id"], content["annotations"][0]["category_id"]) == (8, 9)
 
 
 def test_several_splits_with_equal_file_names(workshop, tmp_path):

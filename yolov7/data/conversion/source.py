@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolov7.d2 import MetadataCatalog
 from yolov7.data.catalog import get_metadata, load_records
 from yolov7.data.formats import Record
 from yolov7.data.image_io import IMAGE_SUFFIXES
@@ -56,8 +55,9 @@ def read_split(name: str, dataset_name: str, *, class_names: Sequence[str] = ())
     records = load_records([dataset_name], training=False, class_names=class_names)
     metadata = get_metadata(dataset_name)
     ids = None
-    if MetadataCatalog.get(dataset_name).get("json_file"):
-        mapping = metadata.thing_dataset_id_to_contiguous_id
+    mapping = metadata.get("thing_dataset_id_to_contiguous_id") or {}
+    # Formats without ids of their own count the classes from 0.
+    if metadata.get("json_file") or sorted(mapping) != list(range(len(mapping))):
         ids = sorted(mapping, key=mapping.__getitem__)
     files = [os.path.abspath(record["file_name"]) for record in records]
     root = os.path.abspath(metadata.get("image_root") or os.path.dirname(files[0]))
