@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from yolov7.d2 import create_local_process_group
 from yolov7.utils.cli import run_command
+from yolov7.utils.device import device_type
 from yolov7.utils.errors import ConfigError
 
 _SECONDS_TO_END = 60
@@ -41,13 +42,13 @@ def choose_device(device: str, *, num_gpus: int) -> str:
         The value for `MODEL.DEVICE`.
 
     Raises:
-        ConfigError: GPUs are asked for that this machine does not have.
+        ConfigError: GPUs are asked for that this machine does not have, or there is no such device.
     """
     if num_gpus < 0:
         raise ConfigError(f"--num-gpus must be 0 (the CPU) or more, got {num_gpus}.")
     if num_gpus == 0 and not is_under_torchrun():
         return "cpu"
-    if not device.startswith("cuda"):
+    if device_type(device, key="MODEL.DEVICE") != "cuda":
         return device
     remedy = "To run on the CPU, give MODEL.DEVICE cpu"
     if is_under_torchrun():

@@ -20,6 +20,7 @@ from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.modeling.test_time_augmentation import View, views_from_config, with_views
+from yolov7.utils.device import device_type
 from yolov7.utils.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -162,8 +163,8 @@ def check_threshold(confidence_threshold: float) -> None:
 
 
 def check_device(device: str, *, key: str, remedy: str) -> None:
-    """Raise ConfigError for a CUDA device that is not there; `key` is where the config has it."""
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+    """Raise ConfigError for a device that is not there; `key` is where the config has it."""
+    if device_type(device, key=key) == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"{key} is '{device}', but this machine has no CUDA device that PyTorch can use. To "
             f"run on the processor, add {remedy}"
