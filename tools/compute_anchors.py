@@ -20,7 +20,6 @@ from yolov7.analysis.anchors import (
 )
 from yolov7.config import load_config
 from yolov7.config.edit import set_in_yaml
-from yolov7.config.find import find_config
 from yolov7.d2 import CfgNode
 from yolov7.data import load_records, register_from_config
 from yolov7.utils.atomic import atomic_write
@@ -139,13 +138,18 @@ def yaml_lines(anchors: list[list[list[int]]]) -> str:
 
 def write_config(path: Path, anchors: list[list[list[int]]]) -> None:
     """Put the anchors into a config and leave the rest of the file as it is."""
-    text = set_in_yaml(path.read_text("utf-8"), KEYS, anchors, source=str(path))
+    text = set_in_yaml(path.read_bytes().decode(), KEYS, anchors, source=str(path))
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.write and not Path(arguments.config_file).is_file():
+        raise UserError(
+            f"--write changes a file of yours, and there is none at {arguments.config_file}. Copy "
+            "the config and give the copy's path."
+        )
     cfg = choose_config(arguments)
     present = cfg.MODEL.YOLO.ANCHORS
     num_levels = arguments.levels or len(present)
@@ -153,6 +157,8 @@ def main() -> None:
     if num < 1 or num_levels < 1 or num % num_levels:
         raise UserError(f"--num {num} anchors cannot be shared by --levels {num_levels}.")
     ratio = arguments.ratio or cfg.MODEL.ASSIGNER.MAX_ANCHOR_RATIO
+    if ratio <= 1:
+        raise UserError(f"--ratio must be above 1, the ratio of equal sides; got {ratio:g}.")
     register_from_config(cfg)
     records = load_records(cfg.DATASETS.TRAIN, training=True, class_names=cfg.DATASETS.CLASS_NAMES)
     sizes = training_sizes(records, cfg.INPUT.INPUT_SIZE)
@@ -183,7 +189,7 @@ def main() -> None:
     if arguments.picture:
         plot_anchors(sizes, anchors, arguments.picture)
     if arguments.write:
-        write_config(find_config(Path(arguments.config_file)), anchors)
+        write_config(Path(arguments.config_file), anchors)
 
 
 if __name__ == "__main__":

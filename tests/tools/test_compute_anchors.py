@@ -84,3 +84,19 @@ def test_anchors_that_strides_cannot_share(monkeypatch, capsys, coco_json):
     )  # fmt: skip
     assert code == 1
     assert err == "error: --num 2 anchors cannot be shared by --levels 3.\n"
+
+
+def test_a_config_of_the_frameworks_own_is_not_rewritten(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(monkeypatch, capsys, "--config-file", "coco/yolov7_tiny", "--write")
+    assert code == 1
+    assert err.startswith("error: --write changes a file of yours")
+
+
+def test_a_ratio_that_no_box_keeps(monkeypatch, capsys, coco_json):
+    code, _, err = run(
+        monkeypatch, capsys, "--format", "coco", "--annotations", coco_json, "--image-root",
+        coco_json.parent, "--ratio", "-2",
+    )  # fmt: skip
+    assert code == 1
+    assert "--ratio must be above 1" in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import torch
+from torch import nn
 
 from yolov7.analysis.anchors import measure_anchors, training_sizes
 from yolov7.data import Record
@@ -16,24 +16,27 @@ _LEAST_RECALL = 0.98
 
 
 def report_anchor_fit(
-    records: Sequence[Record],
-    anchors: torch.Tensor,
-    *,
-    input_size: tuple[int, int],
-    ratio: float,
+    model: nn.Module, records: Sequence[Record], *, input_size: tuple[int, int]
 ) -> None:
-    """Log the best possible recall of anchors, as a warning where it is below 98 %.
+    """Log the best possible recall of a model's anchors, as a warning where it is below 98 %.
+
+    Nothing is said of a model whose assigner has no limit of the side ratio between anchors and
+    objects (`max_anchor_ratio`): its anchors can be given any object.
 
     Args:
+        model: a `Detector`, or any other model.
         records: what is trained on.
-        anchors: (…, 2), width and height in pixels.
         input_size: (height, width) of training.
-        ratio: `MODEL.ASSIGNER.MAX_ANCHOR_RATIO`.
     """
+    assigner = getattr(getattr(model, "criterion", None), "assigner", None)
+    if not hasattr(assigner, "max_anchor_ratio"):
+        return
+    ratio = assigner.max_anchor_ratio
     sizes = training_sizes(records, input_size)
     if not len(sizes):
         return
-    fit = measure_anchors(sizes, anchors.reshape(-1, 2).double().cpu().numpy(), ratio=ratio)
+    anchors = model.head.anchors.reshape(-1, 2).double().cpu().numpy()
+    fit = measure_anchors(sizes, anchors, ratio=ratio)
     if fit.recall >= _LEAST_RECALL:
         logger.info(
             "Anchors: best possible recall %.4f, mean best IoU %.3f over %d boxes.",

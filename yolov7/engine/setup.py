@@ -88,13 +88,8 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     records = training_records(cfg)
     loader = build_train_loader(cfg, seed=seed, start_iter=start_iter, records=records)
     model = build_training_model(cfg)
-    if hasattr(getattr(model, "head", None), "anchors"):
-        report_anchor_fit(
-            records,
-            model.head.anchors,
-            input_size=cfg.INPUT.INPUT_SIZE,
-            ratio=cfg.MODEL.ASSIGNER.MAX_ANCHOR_RATIO,
-        )
+    if is_main_process():
+        report_anchor_fit(model, records, input_size=cfg.INPUT.INPUT_SIZE)
     if cfg.TEST.VALIDATION_LOSS:
         check_validation_loss(cfg, model)
     # Wrong views are told now, not by the first evaluation.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from yolov7.d2 import CfgNode, configurable
-from yolov7.modeling.assignment import Guidance
+from yolov7.modeling.assignment import Assigner, Guidance
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import find_component
 from yolov7.modeling.losses.anchor import AnchorCriterion
@@ -46,6 +46,11 @@ class AuxiliaryCriterion(nn.Module):
         self.lead = lead
         self.guidance = guidance
         self.auxiliary_weight = auxiliary_weight
+
+    @property
+    def assigner(self) -> Assigner:
+        """The lead head's."""
+        return self.lead.assigner
 
     @property
     def loss_weights(self) -> dict[str, float]:
