@@ -8,6 +8,7 @@ from yolov7.data.augmentation.affine import (
     RandomAffine,
     matrix_about_center,
     matrix_about_origin,
+    matrix_between_centers,
 )
 from yolov7.data.augmentation.flip import (
     RANDOM_FLIPS,
@@ -16,14 +17,22 @@ from yolov7.data.augmentation.flip import (
     RandomVerticalFlip,
     VerticalFlip,
 )
-from yolov7.data.augmentation.hsv import HSVShiftTransform, RandomHSVShift, hsv_tables
+from yolov7.data.augmentation.hsv import (
+    HSVShiftTransform,
+    HSVTransform,
+    RandomHSVGain,
+    RandomHSVShift,
+    hsv_gain_tables,
+    hsv_tables,
+)
 from yolov7.data.augmentation.letterbox import CanvasTransform, Letterbox, PadToSize
-from yolov7.data.augmentation.mixup import MixUp
-from yolov7.data.augmentation.mosaic import (
+from yolov7.data.augmentation.mixup import MixUp, blend
+from yolov7.data.augmentation.mosaic import CANVAS_MAPS, CanvasMap, Mosaic, MosaicMixture
+from yolov7.data.augmentation.mosaic_layouts import (
     MOSAIC_LAYOUTS,
     FourTileLayout,
-    Mosaic,
     MosaicLayout,
+    NineTileLayout,
     Placement,
 )
 from yolov7.data.augmentation.polygons import clip_polygon
@@ -37,22 +46,28 @@ from yolov7.data.augmentation.sample_input import (
 from yolov7.data.augmentation.warp import WarpTransform
 
 __all__ = [
+    "CANVAS_MAPS",
     "MOSAIC_LAYOUTS",
     "RANDOM_FLIPS",
     "AffineDistribution",
     "AffineParameters",
+    "CanvasMap",
     "CanvasTransform",
     "FourTileLayout",
     "HSVShiftTransform",
+    "HSVTransform",
     "HorizontalFlip",
     "Letterbox",
     "MixUp",
     "Mosaic",
     "MosaicLayout",
+    "MosaicMixture",
+    "NineTileLayout",
     "PadToSize",
     "Placement",
     "Policy",
     "RandomAffine",
+    "RandomHSVGain",
     "RandomHSVShift",
     "RandomHorizontalFlip",
     "RandomVerticalFlip",
@@ -62,10 +77,13 @@ __all__ = [
     "VerticalFlip",
     "WarpTransform",
     "augment",
+    "blend",
     "clip_polygon",
     "fitted_size",
+    "hsv_gain_tables",
     "hsv_tables",
     "matrix_about_center",
     "matrix_about_origin",
+    "matrix_between_centers",
     "seeded_global_generators",
 ]

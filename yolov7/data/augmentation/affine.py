@@ -137,17 +137,42 @@ def matrix_about_center(
     Returns:
         (3, 3) matrix.
     """
-    height, width = source_size
-    fitted_height, fitted_width = fitted_size(height, width, size)
-    fit = scaling(fitted_width / width, fitted_height / height) @ translation(
+    return _centered(parameters, source_size, fitted_size(*source_size, size), size)
+
+
+def matrix_between_centers(
+    parameters: AffineParameters, *, source_size: tuple[int, int], size: tuple[int, int]
+) -> np.ndarray:
+    """YOLOv7's map of a mosaic canvas to the picture: about the centres of both, without fitting.
+
+    At scale 1, the middle part of the source is seen, of its own size.
+
+    Args:
+        source_size, size: (height, width) of the source and of the result.
+
+    Returns:
+        (3, 3) matrix.
+    """
+    return _centered(parameters, source_size, source_size, size)
+
+
+def _centered(
+    parameters: AffineParameters,
+    source_size: tuple[int, int],
+    resized: tuple[int, int],
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Resize the source, then warp it about its centre, which goes to that of `size`."""
+    (height, width), (resized_height, resized_width) = source_size, resized
+    resize = scaling(resized_width / width, resized_height / height) @ translation(
         -width / 2, -height / 2
     )
-    half_height, half_width = fitted_height / 2, fitted_width / 2
+    half_height, half_width = resized_height / 2, resized_width / 2
     tilt = parameters.perspective(box_corners((-half_width, -half_height, half_width, half_height)))
     shift = translation(
         (0.5 + parameters.translate_x) * size[1], (0.5 + parameters.translate_y) * size[0]
     )
-    return shift @ parameters.linear() @ tilt @ fit
+    return shift @ parameters.linear() @ tilt @ resize
 
 
 class RandomAffine(Policy):

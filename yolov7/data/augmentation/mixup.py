@@ -1,4 +1,4 @@
-"""MixUp: the mean of a mosaic and of another, randomly enlarged or shrunk picture (YOLOX)."""
+"""MixUp: a mosaic blended with another picture; YOLOX's is randomly enlarged or shrunk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import numpy as np
 
 from yolov7.data.augmentation.resize import fitted_size
 from yolov7.data.augmentation.warp import WarpTransform, scaling, translation
+
+
+def blend(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
+    """weight * first + (1 - weight) * second, rounded; (H, W, C) uint8 each."""
+    return cv2.addWeighted(first, weight, second, 1.0 - weight, 0.0)
 
 
 class MixUp:
@@ -90,4 +95,4 @@ class MixUp:
         square = canvas[y0:y1, x0:x1]
         square[:] = self.fill
         transform.paint(square, second)
-        return cv2.addWeighted(first, 0.5, canvas, 0.5, 0.0, dst=canvas)
+        return blend(first, canvas, 0.5)

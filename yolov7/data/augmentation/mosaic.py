@@ -1,89 +1,26 @@
-"""Mosaic: several pictures on one canvas, warped together (YOLOX), each by a single warp."""
+"""Mosaic: several pictures on one canvas, warped together, each by a single warp."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from yolov7.data.augmentation.affine import AffineDistribution, matrix_about_origin
-from yolov7.data.augmentation.resize import fitted_size
+from yolov7.data.augmentation.affine import (
+    AffineDistribution,
+    matrix_about_origin,
+    matrix_between_centers,
+)
+from yolov7.data.augmentation.mosaic_layouts import MosaicLayout
 from yolov7.data.augmentation.warp import WarpTransform, scaling, translation
 
+CanvasMap = Callable[..., np.ndarray]
 
-@dataclass(frozen=True)
-class Placement:
-    """Where one resized tile goes on the layout's canvas.
-
-    Attributes:
-        left, top: position of the tile's first column and row; may be negative.
-        height, width: size of the resized tile.
-    """
-
-    left: int
-    top: int
-    height: int
-    width: int
-
-
-class MosaicLayout(Protocol):
-    """How many tiles there are and where they go: the only thing that differs between mosaics."""
-
-    num_tiles: int
-
-    def canvas_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of the canvas behind a mosaic of `size`."""
-
-    def place(
-        self,
-        image_sizes: Sequence[tuple[int, int]],
-        size: tuple[int, int],
-        rng: np.random.Generator,
-    ) -> list[Placement]:
-        """One placement for each of `num_tiles` (height, width) pictures."""
-
-
-class FourTileLayout:
-    """YOLOX's mosaic: four pictures meet with a corner at a random centre of a double canvas.
-
-    Each is resized to fit into `size`; in the order top left, top right, bottom left, bottom
-    right. The centre is a whole pixel, uniform in [0.5, 1.5) of the size.
-    """
-
-    num_tiles = 4
-
-    def canvas_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Twice the size."""
-        return 2 * size[0], 2 * size[1]
-
-    def place(
-        self,
-        image_sizes: Sequence[tuple[int, int]],
-        size: tuple[int, int],
-        rng: np.random.Generator,
-    ) -> list[Placement]:
-        """Draw the centre (row, then column) and put the four tiles around it."""
-        center_y = int(rng.uniform(0.5 * size[0], 1.5 * size[0]))
-        center_x = int(rng.uniform(0.5 * size[1], 1.5 * size[1]))
-        placements = []
-        for tile, (image_height, image_width) in enumerate(image_sizes):
-            height, width = fitted_size(image_height, image_width, size)
-            row, column = divmod(tile, 2)
-            placements.append(
-                Placement(
-                    left=center_x if column else center_x - width,
-                    top=center_y if row else center_y - height,
-                    height=height,
-                    width=width,
-                )
-            )
-        return placements
-
-
-# Layouts by INPUT.MOSAIC_AND_MIXUP.NUM_IMAGES.
-MOSAIC_LAYOUTS: dict[int, type] = {4: FourTileLayout}
+# What stays where it is when a mosaic is scaled or turned, by INPUT.MOSAIC_AND_MIXUP.WARP_ABOUT.
+CANVAS_MAPS: dict[str, CanvasMap] = {
+    "origin": matrix_about_origin,
+    "center": matrix_between_centers,
+}
 
 
 class Mosaic:
@@ -95,15 +32,23 @@ class Mosaic:
 
     Args:
         layout: number and places of the tiles.
-        distribution: of the warp from the layout's canvas to the picture (about its origin).
+        distribution: of the warp from the layout's canvas to the picture.
+        canvas_map: makes that warp's matrix, as `matrix_about_origin` (YOLOX) and
+            `matrix_between_centers` (YOLOv7) do.
         fill: value where no tile is.
     """
 
     def __init__(
-        self, *, layout: MosaicLayout, distribution: AffineDistribution, fill: float = 114.0
+        self,
+        *,
+        layout: MosaicLayout,
+        distribution: AffineDistribution,
+        canvas_map: CanvasMap = matrix_about_origin,
+        fill: float = 114.0,
     ) -> None:
         self.layout = layout
         self.distribution = distribution
+        self.canvas_map = canvas_map
         self.fill = fill
 
     def get_transforms(
@@ -124,7 +69,7 @@ class Mosaic:
         """
         placements = self.layout.place(image_sizes, size, rng)
         canvas_size = self.layout.canvas_size(size)
-        canvas_to_result = matrix_about_origin(
+        canvas_to_result = self.canvas_map(
             self.distribution.draw(rng), source_size=canvas_size, size=size
         )
         transforms = []
@@ -169,3 +114,22 @@ class Mosaic:
         for image, transform in zip(images, transforms, strict=True):
             transform.paint(canvas, image)
         return canvas
+
+
+class MosaicMixture:
+    """Several kinds of mosaics, one of which is drawn for each sample (YOLOv7: four or nine tiles).
+
+    Args:
+        mosaics: the kinds, at least one.
+        probabilities: one for each, together 1. For a single kind nothing is drawn.
+    """
+
+    def __init__(self, *, mosaics: Sequence[Mosaic], probabilities: Sequence[float]) -> None:
+        self.mosaics = list(mosaics)
+        self.probabilities = [float(probability) for probability in probabilities]
+
+    def draw(self, rng: np.random.Generator) -> Mosaic:
+        """One of the kinds."""
+        if len(self.mosaics) == 1:
+            return self.mosaics[0]
+        return self.mosaics[int(rng.choice(len(self.mosaics), p=self.probabilities))]
