@@ -8,6 +8,7 @@ from yolov7.config.input import add_input_config
 from yolov7.config.model import add_model_config
 from yolov7.config.solver import add_solver_config
 from yolov7.config.test import add_test_config
+from yolov7.config.timm import add_timm_config
 from yolov7.d2 import CfgNode, get_cfg
 
 
@@ -19,6 +20,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
     """
     add_model_config(cfg)
     add_elan_config(cfg)
+    add_timm_config(cfg)
     add_input_config(cfg)
     add_dataset_config(cfg)
     add_solver_config(cfg)

@@ -10,6 +10,7 @@ from yolov7.layers.conv import (
 from yolov7.layers.csp import Bottleneck, CSPBlock
 from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
 from yolov7.layers.elan import EELAN, ELAN, elan_block
+from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norms
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.norm import NormFactory, yolo_batch_norm
 from yolov7.layers.rep_conv import RepConv
@@ -31,6 +32,7 @@ __all__ = [
     "ConvStem",
     "DepthwiseSeparableConv",
     "FocusStem",
+    "FrozenBatchNorm2d",
     "ImplicitA",
     "ImplicitConv",
     "ImplicitM",
@@ -42,6 +44,7 @@ __all__ = [
     "TransitionFactory",
     "elan_block",
     "find_activation",
+    "freeze_batch_norms",
     "fuse_conv_batch_norm",
     "space_to_depth",
     "yolo_batch_norm",

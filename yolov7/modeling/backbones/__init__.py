@@ -3,5 +3,6 @@
 from yolov7.modeling.backbones.csp_darknet import CSPDarknet
 from yolov7.modeling.backbones.darknet import Darknet
 from yolov7.modeling.backbones.elan_net import ELANNet
+from yolov7.modeling.backbones.timm_backbone import TimmBackbone
 
-__all__ = ["CSPDarknet", "Darknet", "ELANNet"]
+__all__ = ["CSPDarknet", "Darknet", "ELANNet", "TimmBackbone"]

@@ -1,0 +1,189 @@
+"""Any model of timm that returns maps, as a backbone: ResNet, Swin, PVT, EfficientNet …."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from timm.layers import Format
+from torch import Tensor, nn
+
+from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.layers import FrozenBatchNorm2d, freeze_batch_norms
+from yolov7.modeling.backbones.timm_models import (
+    FeatureMap,
+    create_features,
+    family_of,
+    feature_maps,
+)
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import look_up
+
+logger = logging.getLogger(__name__)
+
+
+def keep_norms(model: nn.Module) -> nn.Module:
+    """Leave the normalisation of a model as it is."""
+    return model
+
+
+NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "": keep_norms,
+    "FrozenBN": freeze_batch_norms,
+}
+
+
+@BACKBONE_REGISTRY.register()
+class TimmBackbone(Backbone):
+    """A model of timm (github.com/huggingface/pytorch-image-models) without its classifier.
+
+    Maps images (B, C, H, W) of any size to the maps of the asked strides, named by their level:
+    `c3`, `c4`, `c5` for strides 8, 16, 32. Where a side is no multiple of the stride, a map has the
+    rounded-up or the rounded-down number of cells, as the model's layers give it.
+
+    The model is `body`, and below it ResNets have torchvision's names of weights.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        name: str,
+        strides: Sequence[int] = (8, 16, 32),
+        in_channels: int = 3,
+        output_stride: int = 32,
+        drop_path: float = 0.0,
+        convert_norms: Callable[[nn.Module], nn.Module] = keep_norms,
+        freeze_at: int = 0,
+    ) -> None:
+        """
+        Args:
+            name: a model of timm; a tag, as in `resnet50.tv_in1k`, chooses pretrained weights.
+            strides: of the maps to return. Where several maps have one, the deepest is taken.
+            in_channels: C.
+            output_stride: 32, or 16 for a last stage that is dilated instead of strided (DC5).
+            drop_path: largest probability with which a residual branch is left out in training.
+            convert_norms: exchanges the normalisation layers of the model.
+            freeze_at: 0 trains everything, n freezes what leads to map `cn` and the map itself;
+                1, for models that begin with `c2`, what comes before the stage of `c2`.
+
+        Raises:
+            ConfigError: timm has no such model, or it lacks a stride or an option that is asked.
+        """
+        super().__init__()
+        arguments = {
+            "output_stride": output_stride, "in_channels": in_channels, "drop_path": drop_path,
+        }  # fmt: skip
+        maps = feature_maps(name, **arguments)
+        chosen = _of_strides(maps, strides, name)
+        self._out_features = [feature.name for feature in chosen]
+        self._out_feature_strides = {feature.name: feature.stride for feature in chosen}
+        self._out_feature_channels = {feature.name: feature.channels for feature in chosen}
+
+        indices = tuple(feature.index for feature in chosen)
+        body = create_features(name, out_indices=indices, **arguments)
+        self._channels_last = getattr(body, "output_fmt", Format.NCHW) == Format.NHWC
+        self._side_multiple = family_of(name).side_multiple
+        self.body = convert_norms(body)
+        if convert_norms is freeze_batch_norms and not _has(body, FrozenBatchNorm2d):
+            raise ConfigError(
+                f"MODEL.TIMM.NORM: {name} has no batch norm to freeze; leave it empty"
+            )
+        built = maps[: chosen[-1].index + 1]
+        self._frozen = list(_leading_to(self.body, built, freeze_at, name))
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
+        """What to build from `MODEL.TIMM`, strides from `MODEL.NECK.IN_STRIDES`."""
+        timm_cfg = cfg.MODEL.TIMM
+        return {
+            "name": timm_cfg.NAME,
+            "strides": cfg.MODEL.NECK.IN_STRIDES,
+            "in_channels": input_shape.channels,
+            "output_stride": timm_cfg.OUTPUT_STRIDE,
+            "drop_path": timm_cfg.DROP_PATH,
+            "convert_norms": look_up(NORMS, timm_cfg.NORM, "MODEL.TIMM.NORM"),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
+        }
+
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """Set the mode; frozen parts stay in eval mode, so that their batch norms keep still."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        height, width = images.shape[-2:]
+        below, right = -height % self._side_multiple, -width % self._side_multiple
+        if below or right:
+            images = F.pad(images, (0, right, 0, below))
+        maps = self.body(images)
+        if self._channels_last:
+            maps = [values.permute(0, 3, 1, 2).contiguous() for values in maps]
+        return dict(zip(self._out_features, maps, strict=True))
+
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        # By name: the modules themselves may be exchanged, for synchronised batch norms.
+        return (self.body.get_submodule(name) for name in self._frozen)
+
+
+def _of_strides(maps: list[FeatureMap], strides: Sequence[int], name: str) -> list[FeatureMap]:
+    deepest = {feature.stride: feature for feature in maps}
+    missing = [stride for stride in strides if stride not in deepest]
+    if missing or not strides:
+        have = ", ".join(str(stride) for stride in deepest)
+        raise ConfigError(
+            f"MODEL.NECK.IN_STRIDES: {name} has maps of stride {have}, not "
+            f"{missing[0] if missing else 'none'}"
+        )
+    return sorted((deepest[stride] for stride in set(strides)), key=lambda feature: feature.index)
+
+
+def _leading_to(body: nn.Module, maps: list[FeatureMap], level: int, name: str) -> Iterator[str]:
+    """Names of the modules that map `c<level>` goes through, in the order of timm's registration.
+
+    Args:
+        body: the model.
+        maps: those that `body` was built for, and all shallower ones.
+        level: see `TimmBackbone`'s `freeze_at`.
+        name: the model's, for the error message.
+    """
+    if level == 0:
+        return
+    only_stem = level == 1 and maps[0].name == "c2"
+    by_name = {feature.name: feature for feature in maps}
+    target = maps[0] if only_stem else by_name.get(f"c{level}")
+    path = target and _path_of(body, target.module)
+    if path is None:
+        levels = [feature.name.removeprefix("c") for feature in maps]
+        stem = ["1"] if maps[0].name == "c2" else []
+        raise ConfigError(
+            f"MODEL.BACKBONE.FREEZE_AT: {name} as it is used here can be frozen at 0 (nothing), "
+            f"{', '.join(stem + levels)}, not {level}"
+        )
+    prefix = ""
+    for part in path.split("."):
+        for child, _ in body.get_submodule(prefix.removesuffix(".")).named_children():
+            if child == part:
+                break
+            yield prefix + child
+        prefix += f"{part}."
+    if not only_stem:
+        yield path
+
+
+def _path_of(body: nn.Module, module: str) -> str | None:
+    """Where a module of timm's model is in its extractor, which may flatten or wrap the model."""
+    names = dict(body.named_modules())
+    candidates = (module, module.replace(".", "_", 1), f"model.{module}")
+    return next((candidate for candidate in candidates if candidate in names), None)
+
+
+def _has(model: nn.Module, kind: type[nn.Module]) -> bool:
+    return any(isinstance(module, kind) for module in model.modules())

@@ -1,0 +1,147 @@
+"""timm's models as feature extractors: construction, maps, and errors in words of the config."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from timm.models import model_entrypoint
+from torch import nn
+
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.names import suggest
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family of timm's models needs to take images of any size.
+
+    Attributes:
+        arguments: for the constructor, as (name, value).
+        side_multiple: sides of the images must be multiples of it.
+    """
+
+    arguments: tuple[tuple[str, Any], ...] = ()
+    side_multiple: int = 1
+
+
+# By the module of timm that defines the family; those not listed need nothing.
+_ANY_SIZE = (("dynamic_img_size", True), ("dynamic_img_pad", True))
+FAMILIES = {
+    "swin_transformer": Family(arguments=(("strict_img_size", False),), side_multiple=4),
+    "swin_transformer_v2": Family(arguments=(("strict_img_size", False),), side_multiple=4),
+    "vision_transformer": Family(arguments=_ANY_SIZE),
+}
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A map that a model can return.
+
+    Attributes:
+        name: `c` and the level, the logarithm of the stride that the model has by design: `c2` has
+            stride 4, and `c5` stride 32, or 16 where `output_stride` keeps it at that.
+        index: its place among the model's maps, shallow to deep.
+        module: name of the module that it comes from.
+        stride, channels: of the map.
+    """
+
+    name: str
+    index: int
+    module: str
+    stride: int
+    channels: int
+
+
+def family_of(name: str) -> Family:
+    """What the model's family needs.
+
+    Args:
+        name: a model of timm, with or without a tag for its weights.
+
+    Raises:
+        ConfigError: timm has no such model or tag.
+    """
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise ConfigError(
+            f"MODEL.TIMM.NAME: timm {timm.__version__} has no model '{architecture}'."
+            f"{suggest(architecture, timm.list_models())}"
+        )
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise ConfigError(
+            f"MODEL.TIMM.NAME: timm {timm.__version__} has no weights '{tag}' of {architecture}."
+            f"{suggest(tag, tags)}"
+        )
+    module = model_entrypoint(architecture).__module__.rpartition(".")[2]
+    return FAMILIES.get(module, Family())
+
+
+def feature_maps(
+    name: str, *, output_stride: int = 32, in_channels: int = 3, drop_path: float = 0.0
+) -> list[FeatureMap]:
+    """All maps of a model, shallow to deep; arguments and errors are `create_features`'."""
+    with torch.device("meta"):
+        model = create_features(
+            name, output_stride=output_stride, in_channels=in_channels, drop_path=drop_path
+        )
+    info = model.feature_info
+    # Levels count from the first map: a map whose stride `output_stride` has reduced stays c5.
+    first = round(math.log2(info.reduction()[0]))
+    maps = zip(info.module_name(), info.reduction(), info.channels(), strict=True)
+    return [
+        FeatureMap(f"c{first + index}", index, module, stride, channels)
+        for index, (module, stride, channels) in enumerate(maps)
+    ]
+
+
+def create_features(
+    name: str,
+    *,
+    out_indices: tuple[int, ...] | None = None,
+    output_stride: int = 32,
+    in_channels: int = 3,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+    weights: str = "",
+) -> nn.Module:
+    """Build timm's model as (B, C, H, W) -> list of maps.
+
+    Args:
+        name: a model of timm.
+        out_indices: which maps to return; all by default.
+        output_stride: 32, or 16 with convolutions that are dilated where the last stage would
+            have halved the resolution.
+        in_channels: C of the images.
+        drop_path: largest probability with which a residual branch is left out in training.
+        pretrained: download weights, or take them from timm's cache.
+        weights: a file to take them from instead.
+
+    Raises:
+        ConfigError: timm has no such model, or the model cannot do what is asked.
+    """
+    arguments: dict[str, Any] = dict(family_of(name).arguments)
+    # Left out where it is the default: not every model knows these arguments.
+    if output_stride != 32:
+        arguments["output_stride"] = output_stride
+    if drop_path:
+        arguments["drop_path_rate"] = drop_path
+    if out_indices is not None:
+        arguments["out_indices"] = out_indices
+    if pretrained:
+        arguments["pretrained"] = True
+    if weights:
+        arguments["pretrained_cfg_overlay"] = {"file": weights}
+    try:
+        return timm.create_model(name, features_only=True, in_chans=in_channels, **arguments)
+    except (TypeError, AssertionError, AttributeError, NotImplementedError) as error:
+        keys = {"output_stride": "OUTPUT_STRIDE", "drop_path_rate": "DROP_PATH"}
+        asked = [f"MODEL.TIMM.{key}" for argument, key in keys.items() if argument in arguments]
+        raise ConfigError(
+            f"MODEL.TIMM.NAME: timm cannot build '{name}' as a feature extractor"
+            f"{' with ' + ' and '.join(asked) if asked else ''}: {error or type(error).__name__}"
+        ) from error
