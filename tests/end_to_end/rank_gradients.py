@@ -1,4 +1,4 @@
-"""Writes the gradients of one batch of a tiny YOLOX in float64, by as many ranks as there are.
+"""Writes the gradients of one batch of a small model in float64, by as many ranks as there are.
 
 Arguments: the file to write, a config file, KEY VALUE pairs.
 """
@@ -19,7 +19,8 @@ dist.init_process_group("gloo")
 cfg = load_config(config, opts)
 torch.manual_seed(0)
 model = build_detector(cfg).double()
-model.criterion.loss_weights["loss_l1"] = 1.0
+if "loss_l1" in model.criterion.loss_weights:
+    model.criterion.loss_weights["loss_l1"] = 1.0
 for module in model.modules():
     if isinstance(module, nn.BatchNorm2d):
         module.eval()

@@ -12,12 +12,18 @@ pytestmark = pytest.mark.end_to_end
 SHORT = ["SOLVER.MAX_ITER", "6", "SOLVER.LAST_PHASE_ITERS", "2", "SOLVER.WARMUP_ITERS", "0"]
 
 
-def test_gradients_of_two_ranks_are_those_of_one(runner, tmp_path):
+YOLOX = [
+    "configs/digits/yolox_nano.yaml", "MODEL.DEVICE", "cpu", "MODEL.YOLO.WIDTH_MUL", "0.125",
+    "INPUT.INPUT_SIZE", "[96, 96]",
+]  # fmt: skip
+# With an auxiliary head.
+YOLOV7 = ["tests/end_to_end/yolov7_w6.yaml"]
+
+
+@pytest.mark.parametrize("config", [YOLOX, YOLOV7], ids=["yolox", "yolov7"])
+def test_gradients_of_two_ranks_are_those_of_one(runner, tmp_path, config):
     """To 1e-10, in float64 with norm layers in eval mode."""
-    from_config = [
-        "configs/digits/yolox_nano.yaml", "MODEL.DEVICE", "cpu", "MODEL.YOLO.WIDTH_MUL", "0.125",
-        "INPUT.INPUT_SIZE", "[96, 96]", "SOLVER.IMS_PER_BATCH", "8", "DATALOADER.NUM_WORKERS", "0",
-    ]  # fmt: skip
+    from_config = [*config, "SOLVER.IMS_PER_BATCH", "8", "DATALOADER.NUM_WORKERS", "0"]
     results = []
     for world_size in (1, 2):
         path = tmp_path / f"{world_size}.pth"

@@ -251,6 +251,32 @@ def test_writers_write_each_period_and_close(make_toy):
         assert writer.calls == calls
 
 
+def test_a_resumed_run_writes_the_medians_of_one_that_never_stopped(make_toy, tmp_path):
+    def lines(folder, start_iter=0, **options):
+        drop_lines_from(folder / "metrics.json", start_iter)
+        recent = hooks.RecentScalars(window=20)
+        writing = hooks.Writing([JSONWriter(str(folder / "metrics.json"))], period=1)
+        toy = make_toy(folder, start_iter=start_iter, more_hooks=[recent, writing], **options)
+        if start_iter:
+            checkpoint = load_checkpoint(toy.checkpointer.last())
+            assert checkpoint["iteration"] + 1 == start_iter
+            assert "data_time" not in checkpoint["hooks"]["RecentScalars"]
+            toy.state.restore(checkpoint, rank=0)
+        toy.trainer.train()
+        found = map(json.loads, (folder / "metrics.json").read_text().splitlines())
+        return [{k: v for k, v in line.items() if k != "data_time"} for line in found]
+
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    whole = lines(tmp_path / "whole", max_iter=50)
+    lines(tmp_path / "stopped", max_iter=24)
+    resumed = lines(tmp_path / "stopped", start_iter=24, max_iter=50)
+    assert resumed == whole
+    assert [line["iteration"] for line in whole] == list(range(50))
+    again = lines(tmp_path / "stopped", start_iter=50, max_iter=50)
+    assert again == whole, "nothing is written twice"
+
+
 def test_a_full_disk_of_a_writer_is_a_clear_error(make_toy, tmp_path, caplog):
     """The last checkpoint stays; the writers' further complaints do not hide the first one."""
 

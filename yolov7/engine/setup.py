@@ -281,6 +281,7 @@ def _main_process_hooks(
     draw_data: Callable[[], None] = lambda: drawings.labels(records)  # noqa: E731
     return [
         hooks.ProgressBar(),
+        hooks.RecentScalars(),
         hooks.Writing(
             [
                 CommonMetricPrinter(cfg.SOLVER.MAX_ITER),

@@ -12,6 +12,7 @@ from yolov7.engine.hooks.loss_phase import LossPhase
 from yolov7.engine.hooks.momentum import Momentum
 from yolov7.engine.hooks.pictures import Pictures
 from yolov7.engine.hooks.progress_bar import ProgressBar
+from yolov7.engine.hooks.recent_scalars import RecentScalars
 from yolov7.engine.hooks.stop_signals import StopSignals
 from yolov7.engine.hooks.time_report import TimeReport
 from yolov7.engine.hooks.writing import Writing
@@ -29,6 +30,7 @@ __all__ = [
     "Momentum",
     "Pictures",
     "ProgressBar",
+    "RecentScalars",
     "StopSignals",
     "TimeReport",
     "Writing",
