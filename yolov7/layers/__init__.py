@@ -14,6 +14,7 @@ from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norm
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.norm import NormFactory, yolo_batch_norm
 from yolov7.layers.rep_conv import RepConv
+from yolov7.layers.row_column_attention import RowColumnAttention
 from yolov7.layers.spp import SPP
 from yolov7.layers.stem import ConvStem, FocusStem, space_to_depth
 from yolov7.layers.transition import TRANSITIONS, PoolConvTransition, TransitionFactory
@@ -40,6 +41,7 @@ __all__ = [
     "NormFactory",
     "PoolConvTransition",
     "RepConv",
+    "RowColumnAttention",
     "TinySPPCSPC",
     "TransitionFactory",
     "elan_block",
