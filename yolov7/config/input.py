@@ -31,6 +31,13 @@ def add_input_config(cfg: CfgNode) -> None:
     node.HSV_SHIFT.VALUE = 30
     node.HSV_SHIFT.PROBABILITY = 0.5
 
+    # Factors for 8-bit hue, saturation and value, each drawn from (1 - x, 1 + x) (YOLOv7).
+    node.HSV_GAIN = CfgNode()
+    node.HSV_GAIN.ENABLED = False
+    node.HSV_GAIN.HUE = 0.015
+    node.HSV_GAIN.SATURATION = 0.7
+    node.HSV_GAIN.VALUE = 0.4
+
     # Affine or perspective warp of single pictures about their centre.
     node.RANDOM_AFFINE = CfgNode()
     node.RANDOM_AFFINE.ENABLED = False
@@ -42,17 +49,28 @@ def add_input_config(cfg: CfgNode) -> None:
     node.RANDOM_AFFINE.SCALE = [0.5, 1.5]
     node.RANDOM_AFFINE.PERSPECTIVE = 0.0
 
-    # Mosaic of several pictures, warped as one, then mixed with another picture (YOLOX).
-    # Off in the last SOLVER.LAST_PHASE_ITERS iterations.
+    # Mosaic of several pictures, warped as one, then mixed with another picture (YOLOX) or mosaic
+    # (YOLOv7), then filled with objects. Off in the last SOLVER.LAST_PHASE_ITERS iterations.
     node.MOSAIC_AND_MIXUP = CfgNode()
     node.MOSAIC_AND_MIXUP.ENABLED = False
     node.MOSAIC_AND_MIXUP.PROBABILITY = 1.0
+    # 4 or 9 pictures; or several numbers with their probabilities, such as [[4, 0.8], [9, 0.2]].
     node.MOSAIC_AND_MIXUP.NUM_IMAGES = 4
+    node.MOSAIC_AND_MIXUP.NUM_IMAGES_MIXTURE = []
+    # What the warp keeps in place: "origin" (YOLOX: the top left) or "center" (YOLOv7).
+    node.MOSAIC_AND_MIXUP.WARP_ABOUT = "origin"
     node.MOSAIC_AND_MIXUP.DEGREES = 10.0
     node.MOSAIC_AND_MIXUP.TRANSLATE = 0.1
     node.MOSAIC_AND_MIXUP.SCALE = [0.1, 2.0]
     node.MOSAIC_AND_MIXUP.SHEAR = 2.0
     node.MOSAIC_AND_MIXUP.PERSPECTIVE = 0.0
     node.MOSAIC_AND_MIXUP.ENABLE_MIXUP = True
+    # With a "picture", resized by a factor from MIXUP_SCALE, half and half (YOLOX); or with another
+    # "mosaic", the first one's share from Beta(MIXUP_BETA, MIXUP_BETA) (YOLOv7).
+    node.MOSAIC_AND_MIXUP.MIXUP_WITH = "picture"
     node.MOSAIC_AND_MIXUP.MIXUP_PROBABILITY = 1.0
     node.MOSAIC_AND_MIXUP.MIXUP_SCALE = [0.5, 1.5]
+    node.MOSAIC_AND_MIXUP.MIXUP_BETA = 8.0
+    # That objects of other pictures, cut out by their masks, are pasted into a mosaic (YOLOv7).
+    # MODEL.MASK_ON may be False; objects need a mask to be cut out, not to be learned.
+    node.MOSAIC_AND_MIXUP.PASTE_IN_PROBABILITY = 0.0

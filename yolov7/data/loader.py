@@ -15,7 +15,11 @@ from yolov7.data.catalog import check_class_count, load_records, register_from_c
 from yolov7.data.dataset import InferenceDataset, Mapper, SharedRecords, TrainingDataset
 from yolov7.data.formats import Record
 from yolov7.data.formats.record import without_masks
-from yolov7.data.mappers.build import build_test_mapper, build_train_mapper
+from yolov7.data.mappers.build import (
+    build_test_mapper,
+    build_train_mapper,
+    train_mapper_reads_masks,
+)
 from yolov7.data.sample_cost import SampleClock, SampleCost
 from yolov7.data.samplers import (
     EpochOrder,
@@ -137,7 +141,8 @@ def build_train_loader(
         len(records), order.length, cfg.SOLVER.MAX_ITER * batch_size / order.length,
         cfg.SOLVER.MAX_ITER,
     )  # fmt: skip
-    shared = SharedRecords(records if cfg.MODEL.MASK_ON else map(without_masks, records))
+    keeps_masks = train_mapper_reads_masks(cfg)
+    shared = SharedRecords(records if keeps_masks else map(without_masks, records))
     if mapper is None:
         mapper = build_train_mapper(cfg, shared, seed=seed)
     return SampleLoader(

@@ -11,19 +11,27 @@ import numpy as np
 import pytest
 
 from yolov7.data.augmentation import (
-    MOSAIC_LAYOUTS,
     AffineDistribution,
     FourTileLayout,
     Mosaic,
-    Placement,
+    MosaicMixture,
+    NineTileLayout,
     WarpTransform,
     matrix_about_origin,
+    matrix_between_centers,
 )
 from yolov7.data.augmentation.warp import translation
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 SIZES = [(48, 64), (128, 100), (180, 240), (72, 96)]
 SIZE = (96, 128)
+NINE_SIZES = [*SIZES, (40, 90), (200, 50), (96, 128), (33, 44), (64, 64)]
+KINDS = {
+    "four": (FourTileLayout, matrix_about_origin),
+    "four about the centre": (FourTileLayout, matrix_between_centers),
+    "nine": (NineTileLayout, matrix_about_origin),
+    "nine about the centre": (NineTileLayout, matrix_between_centers),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +59,16 @@ def smooth_pictures(sizes=SIZES):
     ]
 
 
-def draw(seed, scale, degrees=10.0, sizes=SIZES, size=SIZE):
+def draw(seed, scale, degrees=10.0, sizes=SIZES, size=SIZE, kind=KINDS["four"]):
     """The transforms of a mosaic, and what the literal way needs of the same draws."""
+    layout, canvas_map = kind
     distribution = AffineDistribution(degrees=degrees, translate=0.1, scale=scale, shear=2)
-    mosaic = Mosaic(layout=FourTileLayout(), distribution=distribution)
+    mosaic = Mosaic(layout=layout(), distribution=distribution, canvas_map=canvas_map)
     transforms = mosaic.get_transforms(sizes, size, np.random.default_rng(seed))
     rng = np.random.default_rng(seed)
     placements = mosaic.layout.place(sizes, size, rng)
     canvas_size = mosaic.layout.canvas_size(size)
-    matrix = matrix_about_origin(distribution.draw(rng), source_size=canvas_size, size=size)
+    matrix = canvas_map(distribution.draw(rng), source_size=canvas_size, size=size)
     return mosaic, transforms, placements, canvas_size, matrix
 
 
@@ -78,31 +87,19 @@ def rim_of(transform, width=5, margin=10):
     return rim[margin:-margin, margin:-margin]
 
 
-def test_the_four_tiles_meet_at_a_whole_centre():
-    layout = FourTileLayout()
-    assert layout.canvas_size((96, 128)) == (192, 256)
-    centers = set()
-    for seed in range(300):
-        a, b, c, d = layout.place(SIZES, SIZE, np.random.default_rng(seed))
-        x, y = b.left, c.top
-        assert (a.left + a.width, a.top + a.height) == (x, y)
-        assert (b.left, b.top + b.height) == (x, y)
-        assert (c.left + c.width, c.top) == (x, y)
-        assert (d.left, d.top) == (x, y)
-        assert 64 <= x < 192 and 48 <= y < 144
-        centers.add((x, y))
-    assert len(centers) > 250
-    # 48x64 into 96x128: twice as large; 128x100: three quarters.
-    assert a == Placement(left=x - 128, top=y - 96, height=96, width=128)
-    assert (b.height, b.width) == (96, 75)
-    assert MOSAIC_LAYOUTS[4] is FourTileLayout
+def sizes_of(kind):
+    return NINE_SIZES if kind.startswith("nine") else SIZES
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(6))
-def test_boxes_equal_those_of_the_two_steps(seed):
-    _, transforms, placements, (canvas_height, canvas_width), matrix = draw(seed, (0.1, 2.0))
+def test_boxes_equal_those_of_the_two_steps(seed, kind):
+    sizes = sizes_of(kind)
+    _, transforms, placements, (canvas_height, canvas_width), matrix = draw(
+        seed, (0.1, 2.0), sizes=sizes, kind=KINDS[kind]
+    )
     rng = np.random.default_rng(seed)
-    for transform, place, (height, width) in zip(transforms, placements, SIZES, strict=True):
+    for transform, place, (height, width) in zip(transforms, placements, sizes, strict=True):
         corners = np.sort(rng.uniform(0, [width, height], (20, 2, 2)), axis=1)
         for x0, y0, x1, y1 in corners.reshape(-1, 4):
             # Step one: onto the canvas, cut by it. Step two: hull of the four warped corners.
@@ -118,12 +115,15 @@ def test_boxes_equal_those_of_the_two_steps(seed):
             np.testing.assert_allclose(transform.apply_box(cut[None])[0], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["four", "nine about the centre"])
 @pytest.mark.parametrize("scale", [(0.5, 0.6), (0.9, 1.1), (1.8, 2.0)])
-def test_pixels_equal_those_of_the_two_steps_inside_of_the_tiles(scale, two_step_mosaic):
-    images = smooth_pictures()
+def test_pixels_equal_those_of_the_two_steps_inside_of_the_tiles(scale, kind, two_step_mosaic):
+    images = smooth_pictures(sizes_of(kind))
     compared = 0
     for seed in range(8):
-        mosaic, transforms, placements, canvas_size, matrix = draw(seed, scale)
+        mosaic, transforms, placements, canvas_size, matrix = draw(
+            seed, scale, sizes=sizes_of(kind), kind=KINDS[kind]
+        )
         expected = two_step_mosaic(images, placements, canvas_size, matrix, SIZE)
         ours = mosaic.compose(images, transforms, SIZE)
         near_rim = np.zeros(SIZE, bool)
@@ -167,3 +167,22 @@ def test_a_tile_is_cut_by_the_canvas_of_the_layout():
 def test_no_visible_tile_leaves_the_border_colour():
     mosaic, *_ = draw(0, (1.0, 1.0))
     assert (mosaic.compose([], [], (4, 6)) == np.full((4, 6, 3), 114)).all()
+
+
+def test_a_mixture_draws_its_kinds_with_their_probabilities():
+    four, nine = (
+        Mosaic(layout=layout(), distribution=AffineDistribution())
+        for layout in (FourTileLayout, NineTileLayout)
+    )
+    mixture = MosaicMixture(mosaics=[four, nine], probabilities=[0.8, 0.2])
+    rng = np.random.default_rng(0)
+    drawn = [mixture.draw(rng) for _ in range(4000)]
+    assert set(map(id, drawn)) == {id(four), id(nine)}
+    assert abs(sum(mosaic is nine for mosaic in drawn) / 4000 - 0.2) < 0.02
+
+
+def test_a_single_kind_needs_no_draw():
+    mosaic = Mosaic(layout=FourTileLayout(), distribution=AffineDistribution())
+    rng = np.random.default_rng(0)
+    assert MosaicMixture(mosaics=[mosaic], probabilities=[1]).draw(rng) is mosaic
+    assert rng.random() == np.random.default_rng(0).random()

@@ -13,11 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yolov7.d2 import BoxMode
-from yolov7.data.augmentation import AffineDistribution, FourTileLayout, Mosaic, WarpTransform
 from yolov7.data.dataset import SharedRecords
-from yolov7.data.mappers import Annotations, MosaicMapper, TrainMapper, build_train_mapper
+from yolov7.data.mappers import MosaicMapper, TrainMapper, build_train_mapper
 from yolov7.data.samplers import SampleKey
-from yolov7.utils.errors import ConfigError, ImageError
+from yolov7.utils.errors import ImageError
 
 
 def key(iteration=0, position=0, size=None):
@@ -218,31 +217,6 @@ def test_a_bad_partner_is_an_error_that_names_it(cfg, records, tmp_path):
     mapper = build_train_mapper(cfg, [bad], seed=0)
     with pytest.raises(ImageError, match=r"missing\.jpg"):
         mapper(records[0], np.random.default_rng(0))
-
-
-def test_what_the_mosaic_s_edge_leaves_of_a_box_is_measured_before_the_warp(records):
-    """A sliver of half a pixel, 60 high, would have a hull of 60 by 21 after turning by 20°."""
-    single = TrainMapper(augmentations=[], input_size=(64, 96))
-    mosaic = Mosaic(layout=FourTileLayout(), distribution=AffineDistribution())
-    mapper = MosaicMapper(
-        records=records, mosaic=mosaic, mixup=None, augmentations=[], single=single, close_at=1
-    )
-    angle = np.deg2rad(20)
-    matrix = np.eye(3)
-    matrix[:2, :2] = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-    objects = Annotations(
-        np.array([[0.0, 0.0, 10.5, 60.0], [0.0, 0.0, 12.0, 60.0]]), np.array([0, 1]), None
-    )
-    warp = WarpTransform(
-        matrix=matrix, source_size=(60, 60), size=(64, 96), crop=(10.0, 0.0, 60.0, 60.0)
-    )
-    assert mapper._warp_visible(objects, warp).classes.tolist() == [1]
-
-
-def test_other_numbers_of_pictures_are_refused(cfg, records):
-    cfg.INPUT.MOSAIC_AND_MIXUP.NUM_IMAGES = 5
-    with pytest.raises(ConfigError, match="NUM_IMAGES is 5; there are mosaics of 4 pictures"):
-        build_train_mapper(cfg, records, seed=0)
 
 
 def test_without_mosaic_the_single_mapper_is_built(cfg, records):

@@ -163,6 +163,11 @@ def has_objects(record: Record) -> bool:
     return any(not a.get("iscrowd", 0) for a in record["annotations"])
 
 
+def has_mask(annotation: Annotation) -> bool:
+    """Say whether an annotation is an object, no crowd, with polygons or run lengths."""
+    return not annotation.get("iscrowd", 0) and bool(annotation.get("segmentation"))
+
+
 def xyxy(annotation: Annotation) -> list[float]:
     """Return an annotation's box as [x0, y0, x1, y1] in pixels."""
     a, b, c, d = annotation["bbox"]

@@ -97,6 +97,30 @@ class Annotations:
             masks = [_crop_mask(self.masks[i], region) for i in keep]
         return Annotations(boxes[keep], self.classes[keep], masks)
 
+    def bitmaps(self, size: tuple[int, int]) -> np.ndarray:
+        """(N, H, W) bool of the masks, which must be there, in a picture of `size` (H, W)."""
+        bitmaps = np.zeros((len(self), *size), dtype=bool)
+        for bitmap, mask in zip(bitmaps, self.masks, strict=True):
+            bitmap[:] = mask if isinstance(mask, np.ndarray) else _rasterize(mask, size)
+        return bitmaps
+
+    def behind(self, covered: np.ndarray) -> Annotations:
+        """Masks, if there are any, lose what something in front covers; boxes stay.
+
+        Args:
+            covered: (H, W) bool, pixels of the picture.
+        """
+        if self.masks is None or not covered.any():
+            return self
+        rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+        low, high = (columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)
+        touched = ((self.boxes[:, :2] < high) & (self.boxes[:, 2:] > low)).all(axis=1)
+        masks = [
+            _subtract(mask, covered) if is_touched else mask
+            for mask, is_touched in zip(self.masks, touched, strict=True)
+        ]
+        return Annotations(self.boxes, self.classes, masks)
+
     def to_instances(self, size: tuple[int, int], *, min_box_side: float) -> Instances:
         """detectron2's form: `gt_boxes`, `gt_classes` and, with masks, `gt_masks` (`BitMasks`).
 
@@ -113,10 +137,7 @@ class Annotations:
         instances.gt_classes = torch.from_numpy(inside.classes)
         if inside.masks is None:
             return instances
-        bitmaps = np.zeros((len(inside), height, width), dtype=bool)
-        for bitmap, mask in zip(bitmaps, inside.masks, strict=True):
-            bitmap[:] = mask if isinstance(mask, np.ndarray) else _rasterize(mask, size)
-        instances.gt_masks = BitMasks(torch.from_numpy(bitmaps))
+        instances.gt_masks = BitMasks(torch.from_numpy(inside.bitmaps(size)))
         return instances[instances.gt_masks.nonempty()]
 
 
@@ -161,6 +182,12 @@ def _crop_mask(mask: Mask, region: tuple[float, float, float, float]) -> Mask:
     cropped = np.zeros_like(mask)
     cropped[y0:y1, x0:x1] = mask[y0:y1, x0:x1]
     return cropped
+
+
+def _subtract(mask: Mask, covered: np.ndarray) -> Mask:
+    """A mask without covered pixels; it is the same object where none is covered."""
+    bitmap = mask if isinstance(mask, np.ndarray) else _rasterize(mask, covered.shape)
+    return bitmap & ~covered if (bitmap & covered).any() else mask
 
 
 def _rasterize(polygons: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:

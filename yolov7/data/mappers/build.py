@@ -31,6 +31,12 @@ def build_train_mapper(
     return TrainMapper(cfg, seed=seed)
 
 
+def train_mapper_reads_masks(cfg: CfgNode) -> bool:
+    """Whether the training mapper of a config needs the `segmentation` of records' annotations."""
+    mosaic = cfg.INPUT.MOSAIC_AND_MIXUP
+    return cfg.MODEL.MASK_ON or (mosaic.ENABLED and mosaic.PASTE_IN_PROBABILITY > 0)
+
+
 def build_test_mapper(cfg: CfgNode) -> TestMapper:
     """Mapper of samples for inference and evaluation."""
     return TestMapper(cfg)

@@ -14,6 +14,7 @@ from yolov7.data.augmentation import (
     PadToSize,
     Policy,
     RandomAffine,
+    RandomHSVGain,
     RandomHSVShift,
     ResizeToFit,
     SampleInput,
@@ -215,6 +216,16 @@ def color_and_flip(cfg: CfgNode) -> list[Policy]:
                 saturation=shift.SATURATION,
                 value=shift.VALUE,
                 probability=shift.PROBABILITY,
+                image_format=cfg.INPUT.FORMAT,
+            )
+        )
+    gain = cfg.INPUT.HSV_GAIN
+    if gain.ENABLED:
+        policies.append(
+            RandomHSVGain(
+                hue=gain.HUE,
+                saturation=gain.SATURATION,
+                value=gain.VALUE,
                 image_format=cfg.INPUT.FORMAT,
             )
         )
