@@ -81,7 +81,7 @@ class MosaicMaker:
             perspective=node.PERSPECTIVE,
         )
         canvas_map = look_up(CANVAS_MAPS, node.WARP_ABOUT, "INPUT.MOSAIC_AND_MIXUP.WARP_ABOUT")
-        layouts, probabilities = _read_mixture(node)
+        layouts, probabilities = _read_mixture(cfg)
         mosaics = [
             Mosaic(
                 layout=layout(),
@@ -131,12 +131,13 @@ class MosaicMaker:
         return visible.transformed(transform)
 
 
-def _read_mixture(node: CfgNode) -> tuple[list[type[MosaicLayout]], list[float]]:
+def _read_mixture(cfg: CfgNode) -> tuple[list[type[MosaicLayout]], list[float]]:
     """Layouts and their probabilities, from NUM_IMAGES_MIXTURE or else NUM_IMAGES.
 
     Raises:
         ConfigError: there is no such mosaic, or the probabilities are none.
     """
+    node = cfg.INPUT.MOSAIC_AND_MIXUP
     key, pairs = "NUM_IMAGES", [(node.NUM_IMAGES, 1.0)]
     if node.NUM_IMAGES_MIXTURE:
         key, pairs = "NUM_IMAGES_MIXTURE", list(node.NUM_IMAGES_MIXTURE)
