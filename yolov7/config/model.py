@@ -56,6 +56,9 @@ def add_model_config(cfg: CfgNode) -> None:
     model.NECK.IN_STRIDES = [8, 16, 32]
     # DarknetFPN only: spatial pyramid pooling in the coarsest level (YOLOv3-SPP).
     model.NECK.SPP = False
+    # Projection only: width of the coarsest map after it, and its norm: "" (none) or "GN".
+    model.NECK.CHANNELS = 256
+    model.NECK.NORM = ""
 
     model.HEAD = CfgNode()
     model.HEAD.NAME = "DecoupledHead"

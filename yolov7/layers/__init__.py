@@ -1,6 +1,7 @@
 """Building blocks of networks. They take types and numbers, never strings or configs."""
 
 from yolov7.layers.activation import ACTIVATIONS, ModuleFactory, find_activation
+from yolov7.layers.attention import MultiHeadAttention
 from yolov7.layers.conv import (
     ConvFactory,
     ConvNormAct,
@@ -12,7 +13,14 @@ from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
 from yolov7.layers.elan import EELAN, ELAN, elan_block
 from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norms
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
-from yolov7.layers.norm import NormFactory, yolo_batch_norm
+from yolov7.layers.mlp import MLP
+from yolov7.layers.norm import NORMS, NormFactory, yolo_batch_norm
+from yolov7.layers.position_encoding import (
+    POSITION_ENCODINGS,
+    LearnedPositionEncoding,
+    PositionEncodingFactory,
+    SinePositionEncoding,
+)
 from yolov7.layers.rep_conv import RepConv
 from yolov7.layers.row_column_attention import RowColumnAttention
 from yolov7.layers.spp import SPP
@@ -23,6 +31,9 @@ __all__ = [
     "ACTIVATIONS",
     "EELAN",
     "ELAN",
+    "MLP",
+    "NORMS",
+    "POSITION_ENCODINGS",
     "SPP",
     "SPPCSPC",
     "TRANSITIONS",
@@ -37,11 +48,15 @@ __all__ = [
     "ImplicitA",
     "ImplicitConv",
     "ImplicitM",
+    "LearnedPositionEncoding",
     "ModuleFactory",
+    "MultiHeadAttention",
     "NormFactory",
     "PoolConvTransition",
+    "PositionEncodingFactory",
     "RepConv",
     "RowColumnAttention",
+    "SinePositionEncoding",
     "TinySPPCSPC",
     "TransitionFactory",
     "elan_block",

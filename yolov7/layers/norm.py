@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -13,3 +14,7 @@ NormFactory = Callable[[int], nn.Module]
 def yolo_batch_norm(num_channels: int) -> nn.BatchNorm2d:
     """Batch normalisation with the constants of the YOLO families: epsilon 1e-3, momentum 0.03."""
     return nn.BatchNorm2d(num_channels, eps=1e-3, momentum=0.03)
+
+
+NORMS: dict[str, NormFactory] = {"": nn.Identity, "GN": partial(nn.GroupNorm, 32)}
+"""Normalisations by the names that configs give, as detectron2 calls them; GN has 32 groups."""

@@ -26,6 +26,12 @@ def padding_mask(images: ImageList) -> Tensor:
     return mask
 
 
+def has_padding(images: ImageList) -> bool:
+    """Say whether any image is smaller than the batch; known without asking a device."""
+    height, width = images.tensor.shape[-2:]
+    return any(tuple(size) != (height, width) for size in images.image_sizes)
+
+
 def resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring a mask to the size of a feature map: cell i reads pixel floor(i · H / h).
 
