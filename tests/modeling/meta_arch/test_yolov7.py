@@ -222,6 +222,34 @@ def test_pictures_lie_in_the_middle_and_boxes_come_back_to_them():
             assert (boxes <= torch.tensor([width, height, width, height])).all()
 
 
+@pytest.mark.parametrize(
+    ("criterion", "counts"),
+    [("AnchorCriterion", False), ("AuxiliaryCriterion", False), ("DenseCriterion", True)],
+)
+def test_the_logit_of_a_single_class_counts_where_it_is_trained(criterion, counts):
+    model = build_small(
+        "yolov7_tiny",
+        **{
+            "MODEL.YOLO.CLASSES": 1,
+            "MODEL.YOLO.CONF_THRESHOLD": 0.0,
+            "MODEL.CRITERION.NAME": criterion,
+            "MODEL.HEAD.IMPLICIT": False,
+        },
+    ).eval()
+    samples = random_batch(0)
+    with torch.no_grad():
+        before = model(samples)[0]["instances"].scores
+        for predictor in model.head.predictors:
+            predictor.weight.view(3, 6, -1)[:, 5] = 0.0
+            predictor.bias.view(3, 6)[:, 5] = -2.0
+        after = model(samples)[0]["instances"].scores
+    images, _ = model.preprocess(samples)
+    objectness = model.predict(images).objectness_logits.sigmoid().max().item()
+    expected = 0.1192029 * objectness if counts else objectness  # σ(-2)
+    assert after[0].item() == pytest.approx(expected, rel=1e-4)
+    assert (before[0].item() == pytest.approx(after[0].item())) is not counts
+
+
 def test_channels_last_gives_the_same_and_stays():
     model = build_small("yolov7").eval()
     images, _ = model.preprocess(random_batch(0, 0))

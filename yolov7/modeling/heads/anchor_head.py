@@ -89,7 +89,9 @@ class AnchorHead(nn.Module):
             )
         self.num_classes = num_classes
         # Not in the state dict: they belong to the config.
-        self.register_buffer("anchors", _anchor_tensor(anchors, self._strides), persistent=False)
+        self._anchor_sizes = _checked_anchors(anchors, self._strides)
+        sizes = torch.tensor(self._anchor_sizes, dtype=torch.float32)
+        self.register_buffer("anchors", sizes, persistent=False)
         outputs = self.anchors.shape[1] * (5 + num_classes)
         self.pre_convs = nn.ModuleList()
         self.predictors = nn.ModuleList()
@@ -172,6 +174,14 @@ class AnchorHead(nn.Module):
             anchors=torch.cat(anchors),
         )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnchorHead:
+        """Let the anchors follow to another device but stay float32: half would round them."""
+        super()._apply(fn, recurse)
+        self.anchors = torch.tensor(
+            self._anchor_sizes, dtype=torch.float32, device=self.anchors.device
+        )
+        return self
+
     @torch.no_grad()
     def _add_prior(self, bias: Tensor, stride: int) -> None:
         """Few objects and rare classes, added to PyTorch's initialisation (focal loss' prior)."""
@@ -180,8 +190,10 @@ class AnchorHead(nn.Module):
         by_anchor[:, 5:] += math.log(0.6 / (self.num_classes - 0.99))
 
 
-def _anchor_tensor(anchors: Sequence[Sequence[Sequence[float]]], strides: Sequence[int]) -> Tensor:
-    """(L, A, 2) pixels of nested lists.
+def _checked_anchors(
+    anchors: Sequence[Sequence[Sequence[float]]], strides: Sequence[int]
+) -> list[list[list[float]]]:
+    """Nested lists (L, A, 2) of pixels as they were given.
 
     Raises:
         ConfigError: they are no such lists, or do not fit the levels.
@@ -198,4 +210,4 @@ def _anchor_tensor(anchors: Sequence[Sequence[Sequence[float]]], strides: Sequen
             f"MODEL.YOLO.ANCHORS: expected for each of the strides {list(strides)} equally many "
             f"[width, height] in pixels, got {[list(map(list, level)) for level in anchors]}"
         )
-    return torch.tensor(anchors, dtype=torch.float32)
+    return [[list(pair) for pair in level] for level in anchors]

@@ -51,14 +51,18 @@ class YOLOV7(Detector):
                 f"{cfg.MODEL.HEAD.NAME} has none. Fitting: AnchorHead"
             )
         box_coder = YOLOv7BoxCoder()
+        criterion = build_criterion(cfg, box_coder=box_coder)
+        # The logit of a single class counts where it is trained.
+        trains_single_class = getattr(criterion, "trains_single_class", True)
+        postprocessor = "DensePostprocessor" if trains_single_class else "AnchorPostprocessor"
         coarsest = max(spec.stride for spec in neck.output_shape().values())
         return {
             "backbone": backbone,
             "neck": neck,
             "head": head,
             "auxiliary_head": _build_auxiliary_head(cfg, neck),
-            "criterion": build_criterion(cfg, box_coder=box_coder),
-            "postprocessor": build_postprocessor(cfg, "AnchorPostprocessor", box_coder=box_coder),
+            "criterion": criterion,
+            "postprocessor": build_postprocessor(cfg, postprocessor, box_coder=box_coder),
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,

@@ -1,4 +1,4 @@
-"""Postprocessing of the anchor families."""
+"""Postprocessing of detectors whose single class is trained as objectness alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from yolov7.modeling.registries import POSTPROCESSOR_REGISTRY
 class AnchorPostprocessor(DensePostprocessor):
     """`DensePostprocessor`, but the score of a single class is the objectness alone.
 
-    `AnchorCriterion` trains no class logit when there is one class, so that logit must not weaken
-    the scores.
+    For criteria that train no class logit when there is one class (`AnchorCriterion`): that logit
+    must not weaken the scores.
     """
 
     def candidates(self, predictions: DensePredictions) -> list[Candidates]:
