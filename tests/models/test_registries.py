@@ -29,7 +29,7 @@ def small_config(**names):
         cfg.MODEL[section].NAME = name
     cfg.MODEL.YOLO.CLASSES = 3
     cfg.MODEL.YOLO.WIDTH_MUL, cfg.MODEL.YOLO.DEPTH_MUL = 0.125, 0.33
-    cfg.MODEL.TIMM.NAME, cfg.MODEL.BACKBONE.FREEZE_AT = "resnet18", 0
+    cfg.MODEL.TIMM.NAME, cfg.MODEL.BACKBONE.FREEZE_AT = "mobilenetv3_small_050", 0
     return cfg
 
 
