@@ -29,9 +29,21 @@ def test_average_by_hand(monkeypatch):
     assert average.evaluate() == {"loss_box": 0.5, "total_loss": 0.5}
 
 
+def test_each_loss_may_have_a_count_of_its_own():
+    average = LossAverage()
+    for losses, counts in (((2.0, 3.0), (1, 0.5)), ((10.0, 0.0), (3, 0.25))):
+        sums = dict(zip(("loss_box", "loss_class"), map(torch.tensor, losses), strict=True))
+        average.process([], (sums, dict(zip(sums, counts, strict=True))))
+    assert average.evaluate() == {"loss_box": 3.0, "loss_class": 4.0, "total_loss": 7.0}
+
+
 def test_ranks_are_joined_also_those_without_a_picture(monkeypatch):
     average = LossAverage()
-    parts = [({}, 0), ({"loss_box": 6.0}, 1), ({"loss_box": 2.0}, 3)]
+    parts = [
+        ({}, {}),
+        ({"loss_box": 6.0}, {"loss_box": 1}),
+        ({"loss_box": 2.0}, {"loss_box": 3}),
+    ]
     monkeypatch.setattr("yolov7.engine.validation_loss.all_gather", lambda mine: parts)
     assert average.evaluate() == {"loss_box": 2.0, "total_loss": 2.0}
 

@@ -23,37 +23,44 @@ from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import cxcywh_to_xyxy
 from yolov7.ops.nms import class_aware_nms
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS, REFERENCE = ROOT / "benchmarks", ROOT / "tests" / "reference"
 
 
-def load_benchmark(name: str) -> ModuleType:
-    """A benchmark as a module; it may import its neighbours."""
-    sys.path.insert(0, str(BENCHMARKS))
+def load_module(folder: Path, name: str) -> ModuleType:
+    """A file as a module; it may import its neighbours."""
+    sys.path.insert(0, str(folder))
     try:
-        specification = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+        specification = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
         module = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(module)
     finally:
-        sys.path.remove(str(BENCHMARKS))
+        sys.path.remove(str(folder))
     return module
 
 
 @pytest.fixture(scope="session")
 def bm_sim_ota() -> ModuleType:
     """The benchmark of SimOTA, with the literal formula and random cases."""
-    return load_benchmark("bm_sim_ota")
+    return load_module(BENCHMARKS, "bm_sim_ota")
 
 
 @pytest.fixture(scope="session")
 def bm_ota() -> ModuleType:
     """The benchmark of OTA, with the literal formula."""
-    return load_benchmark("bm_ota")
+    return load_module(BENCHMARKS, "bm_ota")
 
 
 @pytest.fixture(scope="session")
 def assignment_cases() -> ModuleType:
     """Random predictions and objects for assigners."""
-    return load_benchmark("assignment_cases")
+    return load_module(BENCHMARKS, "assignment_cases")
+
+
+@pytest.fixture(scope="session")
+def query_cases() -> ModuleType:
+    """Predictions of queries and objects for which the authors' losses are known."""
+    return load_module(REFERENCE, "query_cases")
 
 
 @pytest.fixture

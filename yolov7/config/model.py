@@ -84,9 +84,11 @@ def add_model_config(cfg: CfgNode) -> None:
     model.ASSIGNER.CELLS = 3
     # Number of best IoUs whose sum gives an object's number of cells.
     model.ASSIGNER.TOP_K = 10
-    # Weights of the two costs.
+    # Weights of the costs; HungarianMatcher's cost of overlap is that of the generalised IoU, and
+    # L1_COST is its alone: of the distance of boxes in [0, 1].
     model.ASSIGNER.CLASS_COST = 1.0
     model.ASSIGNER.IOU_COST = 3.0
+    model.ASSIGNER.L1_COST = 5.0
 
     model.CRITERION = CfgNode()
     model.CRITERION.NAME = "DenseCriterion"
@@ -98,13 +100,20 @@ def add_model_config(cfg: CfgNode) -> None:
     model.CRITERION.BOX_WEIGHT = 5.0
     model.CRITERION.CLASS_WEIGHT = 1.0
     model.CRITERION.OBJECTNESS_WEIGHT = 1.0
-    # L1 on the raw box regressions; switched on for the last phase only (SOLVER.LAST_PHASE_ITERS).
-    # (DenseCriterion)
+    # DenseCriterion: L1 on the raw box regressions; switched on for the last phase only
+    # (SOLVER.LAST_PHASE_ITERS). SetCriterion: L1 of boxes in [0, 1], from the beginning.
     model.CRITERION.L1_WEIGHT = 1.0
     # Numbers of the loss function "focal": weight of what is true, and how much less what is
     # already right counts.
     model.CRITERION.FOCAL_ALPHA = 0.25
     model.CRITERION.FOCAL_GAMMA = 2.0
+
+    # SetCriterion, whose CLASS_LOSS is "softmax" (with a class "no object") or "focal" (every class
+    # on its own). Weight of queries without an object in the softmax's loss.
+    model.CRITERION.NO_OBJECT_WEIGHT = 0.1
+    # Weights of the two losses of masks, with MODEL.MASK_ON.
+    model.CRITERION.MASK_WEIGHT = 1.0
+    model.CRITERION.DICE_WEIGHT = 1.0
 
     # AnchorCriterion and AuxiliaryCriterion. Weight of each level's objectness, finest first.
     model.CRITERION.LEVEL_BALANCE = [4.0, 1.0, 0.4]

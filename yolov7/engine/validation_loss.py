@@ -19,9 +19,10 @@ from yolov7.utils.errors import ConfigError
 class LossAverage(DatasetEvaluator):
     """Averages losses over a data set, as if all of it were one batch.
 
-    Each loss is the sum over all pictures divided by the count over all pictures. Where the count
-    is that of pairs (`DenseCriterion`), neither the size of the batches nor the number of ranks
-    matters; averages by level (`AnchorCriterion`) are those of each batch, weighted by pictures.
+    Each loss is the sum over all pictures divided by the count over all pictures, which is one for
+    all losses or one for each. Where it adds up over batches (`DenseCriterion`, `SetCriterion`),
+    neither the size of the batches nor the number of ranks matters; averages by level
+    (`AnchorCriterion`) are those of each batch, weighted by pictures.
     """
 
     def __init__(self) -> None:
@@ -29,23 +30,31 @@ class LossAverage(DatasetEvaluator):
 
     def reset(self) -> None:
         self._sums: dict[str, float] = {}
-        self._count = 0
+        self._counts: dict[str, float] = {}
 
-    def process(self, inputs: list[dict], outputs: tuple[dict[str, torch.Tensor], int]) -> None:
+    def process(
+        self,
+        inputs: list[dict],
+        outputs: tuple[dict[str, torch.Tensor], float | Mapping[str, float]],
+    ) -> None:
         """Add what `Detector.loss_sums` gave for a batch."""
-        sums, count = outputs
+        sums, counts = outputs
+        if not isinstance(counts, Mapping):
+            counts = dict.fromkeys(sums, counts)
         values = torch.stack([value.double() for value in sums.values()]).tolist()
         for name, value in zip(sums, values, strict=True):
             self._sums[name] = self._sums.get(name, 0.0) + value
-        self._count += count
+            self._counts[name] = self._counts.get(name, 0) + counts[name]
 
     def evaluate(self) -> dict[str, float]:
         """The averages and their sum, `{"loss_box": …, "total_loss": …}`; on all ranks."""
-        parts = all_gather((self._sums, self._count))
-        count = max(sum(part for _, part in parts), 1)
+        parts = all_gather((self._sums, self._counts))
         # A rank without a picture knows no names.
         names = next((sums for sums, _ in parts if sums), {})
-        averages = {name: sum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}
+        averages = {}
+        for name in names:
+            count = sum(counts.get(name, 0) for _, counts in parts)
+            averages[name] = sum(sums.get(name, 0.0) for sums, _ in parts) / (count or 1)
         return {**averages, "total_loss": sum(averages.values())}
 
 

@@ -3,6 +3,7 @@
 from yolov7.modeling.assignment.anchor_ratio import AnchorRatio
 from yolov7.modeling.assignment.assignment import Assigner, Assignment
 from yolov7.modeling.assignment.guidance import CoarseToFine, Guidance, Independent, LeadGuided
+from yolov7.modeling.assignment.hungarian import HungarianMatcher
 from yolov7.modeling.assignment.ota import OTA
 from yolov7.modeling.assignment.sim_ota import SimOTA
 
@@ -13,6 +14,7 @@ __all__ = [
     "Assignment",
     "CoarseToFine",
     "Guidance",
+    "HungarianMatcher",
     "Independent",
     "LeadGuided",
     "SimOTA",

@@ -6,19 +6,27 @@ from yolov7.modeling.losses.box import ciou, diou, giou, iou, iou_squared
 from yolov7.modeling.losses.classification import bce, focal
 from yolov7.modeling.losses.dense import DenseCriterion
 from yolov7.modeling.losses.diagnostics import log_diagnostics
+from yolov7.modeling.losses.mask import dice, mask_focal
 from yolov7.modeling.losses.normalization import rank_normalizer
+from yolov7.modeling.losses.set_classes import SigmoidClassLoss, SoftmaxClassLoss
+from yolov7.modeling.losses.set_criterion import SetCriterion
 
 __all__ = [
     "AnchorCriterion",
     "AuxiliaryCriterion",
     "DenseCriterion",
+    "SetCriterion",
+    "SigmoidClassLoss",
+    "SoftmaxClassLoss",
     "bce",
     "ciou",
+    "dice",
     "diou",
     "focal",
     "giou",
     "iou",
     "iou_squared",
     "log_diagnostics",
+    "mask_focal",
     "rank_normalizer",
 ]

@@ -32,7 +32,7 @@ def iou(pred_boxes: Tensor, boxes: Tensor) -> Tensor:
 @LOSS_REGISTRY.register()
 def giou(pred_boxes: Tensor, boxes: Tensor) -> Tensor:
     """``1 − GIoU`` (arXiv 1902.09630), in [0, 2]; disjoint pairs are drawn together."""
-    return 1 - elementwise_giou(pred_boxes, boxes)
+    return 1 - elementwise_giou(pred_boxes, boxes, eps=0.0)
 
 
 @LOSS_REGISTRY.register()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
 from yolov7.d2 import get_event_storage, has_event_storage
 from yolov7.modeling.assignment import Assignment
+from yolov7.modeling.query_predictions import QueryPredictions
 from yolov7.modeling.targets import Targets
 
 
@@ -27,3 +31,33 @@ def log_assignment(assignment: Assignment, targets: Targets) -> None:
             "num_foreground_per_object": len(assignment) / max(len(targets), 1),
         }
     )
+
+
+def log_matching(
+    predictions: QueryPredictions, targets: Targets, queries: Tensor, *, no_object: bool
+) -> None:
+    """Log how well the final layer's queries name the classes of their objects.
+
+    ``class_error``: per cent of the matched queries whose best logit is not the object's class; 100
+    without objects. With a "no object" logit also ``cardinality_error``: the difference between the
+    number of queries that say something else and the number of objects, the mean over the images.
+
+    Args:
+        predictions: of B images.
+        targets: M objects.
+        queries: ``(L, M)`` of the matcher.
+        no_object: whether the last logit means "no object".
+    """
+    if not has_event_storage():
+        return
+    logits = predictions.class_logits[-1].detach()
+    best = logits.argmax(dim=-1)
+    right = best[targets.image_index, queries[-1]] == targets.labels
+    found = {"class_error": 100 - 100 * right.sum() / max(len(targets), 1)}
+    if no_object:
+        objects = targets.image_index.bincount(minlength=targets.num_images)
+        named = (best != logits.shape[-1] - 1).sum(dim=1)
+        found["cardinality_error"] = (named - objects).abs().double().mean()
+    # One transfer, and only where someone is logging.
+    values = torch.stack([value.double() for value in found.values()]).tolist()
+    log_diagnostics(dict(zip(found, values, strict=True)))

@@ -23,8 +23,17 @@ def rank_normalizer(count: int | Tensor, *, like: Tensor) -> Tensor:
     Returns:
         a tensor of the counts' shape, a scalar for one; all at least 1 / W.
     """
+    return global_count(count, like=like).clamp(min=1) / get_world_size()
+
+
+def global_count(count: int | Tensor, *, like: Tensor) -> Tensor:
+    """The sum over ranks of a count, or of several on their own; all ranks must call it together.
+
+    Args:
+        count: of this rank.
+        like: decides dtype and device.
+    """
     total = like.new_zeros(()) + count
-    world_size = get_world_size()
-    if world_size > 1:
+    if get_world_size() > 1:
         distributed.all_reduce(total)
-    return total.clamp(min=1) / world_size
+    return total
