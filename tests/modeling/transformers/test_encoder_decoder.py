@@ -136,13 +136,13 @@ class Double(nn.Module):
 
 def test_a_decoder_reads_every_layer_through_its_norm_and_hands_on_the_rest_without():
     decoder = TransformerDecoder([AddOne(), AddOne(), AddOne()], norm=Double())
-    queries, memory, positions = torch.zeros(4, 8), torch.ones(2, 6, 8), torch.full((2, 6, 8), 0.5)
-    read = decoder(queries, memory, positions, None)
+    states, keys, memory = torch.zeros(2, 4, 8), torch.ones(2, 6, 8), torch.ones(2, 6, 8)
+    read = decoder(states, torch.ones(4, 8), keys, memory, None)
     assert read.shape == (3, 2, 4, 8)
     assert read[:, 1, 2, 3].tolist() == [2.0, 4.0, 6.0]
-    assert (decoder.layers[0].keys == 1.5).all()
+    assert all(layer.keys is keys for layer in decoder.layers)
     decoder.read_last_only()
-    assert torch.equal(decoder(queries, memory, positions, None), read[-1:])
+    assert torch.equal(decoder(states, torch.ones(4, 8), keys, memory, None), read[-1:])
 
 
 def test_an_encoder_norms_what_its_last_layer_leaves():

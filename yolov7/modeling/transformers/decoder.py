@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -79,22 +81,20 @@ class TransformerDecoder(nn.Module):
         self._first_read = len(self.layers) - 1
 
     def forward(
-        self, queries: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
+        self, states: Tensor, queries: Any, keys: Any, memory: Tensor, padding: Tensor | None
     ) -> Tensor:
         """Let the queries find their objects.
 
         Args:
-            queries: (Q, D), learned, the same for each image.
+            states: (B, Q, D), what the queries start with.
+            queries, keys: what the layers take, the same for each of them; (B, Q, D) and (B, M, D)
+                for `TransformerDecoderLayer`.
             memory: (B, M, D), the encoder's cells.
-            positions: (B, M, D), where the cells lie.
             padding: (B, M) bool, True on cells that are no part of an image, or None.
 
         Returns:
             (L, B, Q, D), of the layers that are read, the last one last.
         """
-        queries = queries.expand(len(memory), -1, -1)
-        states = torch.zeros_like(queries)
-        keys = memory + positions
         read = []
         for layer in self.layers:
             states = layer(states, queries, keys, memory, padding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from yolov7.layers import MLP, MultiHeadAttention
@@ -60,12 +62,13 @@ class TransformerEncoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.norm = nn.Identity() if norm is None else norm
 
-    def forward(self, cells: Tensor, positions: Tensor, padding: Tensor | None) -> Tensor:
+    def forward(self, cells: Tensor, positions: Any, padding: Tensor | None) -> Tensor:
         """Let the cells of each image learn from one another.
 
         Args:
             cells: (B, M, D).
-            positions: (B, M, D), where the cells lie.
+            positions: where the cells lie, as the layers take it; (B, M, D) for
+                `TransformerEncoderLayer`.
             padding: (B, M) bool, True on cells that are no part of an image; None for no such cell.
 
         Returns:
