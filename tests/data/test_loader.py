@@ -25,6 +25,11 @@ from yolov7.data import (
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError, DatasetError, ImageError
 
+# YOLOv7's way of making mosaics, with all that is random in it.
+YOLOV7_MOSAICS = [
+    "NUM_IMAGES_MIXTURE", [[4, 0.5], [9, 0.5]], "WARP_ABOUT", "center", "SCALE", [0.4, 1.2],
+    "MIXUP_WITH", "mosaic", "MIXUP_PROBABILITY", 0.5, "PASTE_IN_PROBABILITY", 0.5,
+]  # fmt: skip
 SIZES = [(40, 60), (64, 48), (30, 90), (50, 50), (72, 40), (33, 57), (48, 48)]
 
 
@@ -115,7 +120,9 @@ def assert_equal_batches(left, right):
             assert_equal_samples(sample_a, sample_b)
 
 
-def test_0_2_and_4_workers_give_identical_batches(cfg):
+@pytest.mark.parametrize("mosaics", [[], YOLOV7_MOSAICS], ids=["yolox", "yolov7"])
+def test_0_2_and_4_workers_give_identical_batches(cfg, mosaics):
+    cfg.INPUT.MOSAIC_AND_MIXUP.merge_from_list(mosaics)
     reference = list(build_train_loader(cfg, seed=3))
     assert len(reference) == 6 and all(len(batch) == 4 for batch in reference)
     assert max(len(s["sources"]) for batch in reference for s in batch) > 1
@@ -124,7 +131,25 @@ def test_0_2_and_4_workers_give_identical_batches(cfg):
         assert_equal_batches(list(build_train_loader(cfg, seed=3)), reference)
 
 
-def test_resumed_loader_continues_exactly(cfg):
+def test_masks_to_be_pasted_are_kept_without_being_learned(cfg):
+    cfg.MODEL.MASK_ON = False
+
+    def masks():
+        batches = build_train_loader(cfg, seed=3)
+        records = batches.dataset._dataset.records
+        assert not any(s["instances"].has("gt_masks") for batch in batches for s in batch)
+        return sum("segmentation" in a for record in records for a in record["annotations"])
+
+    assert masks() == 0
+    cfg.INPUT.MOSAIC_AND_MIXUP.PASTE_IN_PROBABILITY = 0.5
+    assert masks() == 9
+    cfg.INPUT.MOSAIC_AND_MIXUP.ENABLED = False
+    assert masks() == 0
+
+
+@pytest.mark.parametrize("mosaics", [[], YOLOV7_MOSAICS], ids=["yolox", "yolov7"])
+def test_resumed_loader_continues_exactly(cfg, mosaics):
+    cfg.INPUT.MOSAIC_AND_MIXUP.merge_from_list(mosaics)
     reference = list(build_train_loader(cfg, seed=3))
     cfg.DATALOADER.NUM_WORKERS = 2
     assert_equal_batches(list(build_train_loader(cfg, seed=3, start_iter=3)), reference[3:])

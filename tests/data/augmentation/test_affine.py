@@ -17,6 +17,7 @@ from yolov7.data.augmentation import (
     augment,
     matrix_about_center,
     matrix_about_origin,
+    matrix_between_centers,
 )
 from yolov7.data.augmentation.warp import box_corners, map_points
 
@@ -77,6 +78,18 @@ def test_a_single_picture_turns_about_its_middle(angle, scale, shear, shift):
     matrix = matrix_about_center(parameters, source_size=(37, 61), size=(64, 96))
     middle = map_points(matrix, np.array([[61 / 2, 37 / 2]]))
     np.testing.assert_allclose(middle, [[(0.5 + shift) * 96, 32]])
+
+
+def test_the_map_between_centres_by_hand():
+    """A canvas of 200 by 100, doubled about its middle, seen in 50 by 40 and moved by a tenth."""
+    parameters = AffineParameters(scale=2.0, translate_x=0.1, translate_y=-0.1)
+    matrix = matrix_between_centers(parameters, source_size=(100, 200), size=(40, 50))
+    points = map_points(matrix, np.array([[100.0, 50.0], [101.0, 50.0], [100.0, 40.0]]))
+    np.testing.assert_allclose(points, [[30, 16], [32, 16], [30, -4]])
+    # At scale 1 the middle of the canvas is seen, of its own size.
+    matrix = matrix_between_centers(AffineParameters(), source_size=(100, 200), size=(50, 100))
+    np.testing.assert_allclose(map_points(matrix, np.array([[50.0, 25.0]])), [[0, 0]])
+    np.testing.assert_allclose(map_points(matrix, np.array([[150.0, 75.0]])), [[100, 50]])
 
 
 @given(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.integers(1, 2000), st.integers(1, 2000))

@@ -13,10 +13,13 @@ from yolov7.data.augmentation import (
     RANDOM_FLIPS,
     HorizontalFlip,
     HSVShiftTransform,
+    HSVTransform,
     RandomHorizontalFlip,
+    RandomHSVGain,
     RandomHSVShift,
     RandomVerticalFlip,
     VerticalFlip,
+    hsv_gain_tables,
     hsv_tables,
 )
 from yolov7.utils.errors import ConfigError
@@ -135,3 +138,34 @@ def test_offsets_are_whole_bounded_and_each_used_with_its_probability():
 def test_grey_pictures_have_no_hue():
     with pytest.raises(ConfigError, match=r"INPUT\.FORMAT is 'L'"):
         RandomHSVShift(image_format="L")
+
+
+def test_gain_tables_by_hand():
+    tables = hsv_gain_tables(1.01, 1.5, 0.5)[0]
+    assert tables[[0, 100, 179], 0].tolist() == [0, 101, 0]  # 180.79 is 0.79 past the circle
+    assert tables[[0, 3, 170, 171, 255], 1].tolist() == [0, 4, 255, 255, 255]
+    assert tables[[0, 3, 255], 2].tolist() == [0, 1, 127]
+    assert np.array_equal(hsv_gain_tables(1, 1, 1)[0, :180], hsv_tables(0, 0, 0)[0, :180])
+
+
+def test_gains_are_drawn_within_their_limits_and_reach_the_picture():
+    """A grey of 100: hue and saturation are 0, the value is scaled."""
+    policy = RandomHSVGain(hue=0.015, saturation=0.7, value=0.4, image_format="RGB")
+    rng = np.random.default_rng(0)
+    grey = np.full((2, 2, 3), 100, np.uint8)
+    values = []
+    for _ in range(500):
+        transform = policy.get_transform(rng)
+        assert isinstance(transform, HSVTransform)
+        image = transform.apply_image(grey)
+        assert (image == image[0, 0, 0]).all()
+        values.append(int(image[0, 0, 0]))
+    assert 60 <= min(values) < 63 and 137 < max(values) <= 140
+    assert abs(np.mean(values) - 99.5) < 3
+
+
+def test_a_gain_needs_colour_and_relative_limits():
+    with pytest.raises(ConfigError, match=r"HSV_GAIN needs .* INPUT\.FORMAT is 'L'"):
+        RandomHSVGain(image_format="L")
+    with pytest.raises(ConfigError, match=r"HSV_GAIN: .* got 0\.015, 30 and 0\.4"):
+        RandomHSVGain(saturation=30)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from yolov7.data.augmentation import MixUp, fitted_size
+from yolov7.data.augmentation import MixUp, blend, fitted_size
 
 SIZE = (96, 128)
 
@@ -81,3 +81,11 @@ def test_a_small_picture_lies_on_grey_and_that_on_black():
     halves = {mixed[10, 5, 0], mixed[10, 60, 0]}
     assert halves == {50, 100}
     assert (first == 0).all()
+
+
+def test_blending_by_hand():
+    first = np.array([[[0, 100, 255]]], np.uint8)
+    second = np.array([[[10, 200, 0]]], np.uint8)
+    assert blend(first, second, 0.25).tolist() == [[[8, 175, 64]]]  # of 7.5, 175, 63.75
+    assert blend(first, second, 1.0).tolist() == first.tolist()
+    assert blend(first, second, 0.0).tolist() == second.tolist()

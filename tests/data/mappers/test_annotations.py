@@ -125,3 +125,26 @@ def test_thin_boxes_and_objects_without_a_pixel_go():
     instances = masked.to_instances((10, 12), min_box_side=1.0)
     assert instances.gt_classes.tolist() == [2, 3]
     assert len(instances.gt_masks) == 2
+
+
+def test_masks_lose_what_something_in_front_covers():
+    bitmap = np.zeros((10, 12), bool)
+    bitmap[2:6, 2:8] = True
+    polygon = np.array(SQUARE).reshape(-1, 2)
+    boxes = np.array([[2.0, 2.0, 8.0, 6.0]] * 2)
+    objects = Annotations(boxes, np.array([0, 1]), [[polygon], bitmap])
+    covered = np.zeros((10, 12), bool)
+    covered[5:9, 4:10] = True
+    left = objects.behind(covered)
+    expected = bitmap & ~covered
+    assert expected.sum() == 24 - 4
+    assert all(np.array_equal(found, expected) for found in left.bitmaps((10, 12)))
+    assert left.boxes.tolist() == boxes.tolist()
+    assert bitmap.sum() == 24
+    # What is not touched stays points; without masks, or with nothing in front, nothing is done.
+    covered[:] = False
+    covered[6:9, 2:10] = True
+    assert objects.behind(covered).masks[0][0] is polygon
+    assert objects.behind(np.zeros_like(covered)) is objects
+    plain = Annotations(boxes, np.array([0, 1]), None)
+    assert plain.behind(covered) is plain

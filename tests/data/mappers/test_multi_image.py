@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from yolov7.d2 import BoxMode
 from yolov7.data.dataset import SharedRecords
 from yolov7.data.mappers import MosaicMapper, TrainMapper, build_train_mapper
+from yolov7.data.mappers.mixup import MosaicMixUp
+from yolov7.data.mappers.paste_in import PasteIn
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ImageError
 
@@ -123,6 +125,48 @@ def test_boxes_stay_inside_and_masks_inside_their_boxes(
     mapper = build_train_mapper(cfg, records, seed=0)
     sample = mapper(records[number], np.random.default_rng(seed))
     assert_consistent(sample, (64, 96))
+
+
+YOLOV7_MOSAICS = [
+    "NUM_IMAGES_MIXTURE", [[4, 0.5], [9, 0.5]], "WARP_ABOUT", "center", "DEGREES", 0.0,
+    "SHEAR", 0.0, "MIXUP_WITH", "mosaic", "MIXUP_PROBABILITY", 0.5, "PASTE_IN_PROBABILITY", 0.7,
+]  # fmt: skip
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 5), seed=st.integers(0, 2**32 - 1), low=st.floats(0.1, 2))
+def test_all_of_yolov7_s_steps_give_consistent_samples(
+    cfg, records, assert_consistent, number, seed, low
+):
+    cfg.INPUT.HSV_SHIFT.ENABLED, cfg.INPUT.HSV_GAIN.ENABLED = False, True
+    cfg.INPUT.MOSAIC_AND_MIXUP.merge_from_list([*YOLOV7_MOSAICS, "SCALE", [low, low + 0.1]])
+    mapper = build_train_mapper(cfg, records, seed=0)
+    sample = mapper(records[number], np.random.default_rng(seed))
+    assert_consistent(sample, (64, 96))
+    assert content(mapper(records[number], np.random.default_rng(seed))) == content(sample)
+
+
+def test_the_key_decides_all_of_yolov7_s_steps(cfg, records):
+    cfg.INPUT.MOSAIC_AND_MIXUP.merge_from_list(YOLOV7_MOSAICS)
+    mapper = build_train_mapper(cfg, SharedRecords(records), seed=5)
+    states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    forwards = [content(mapper(records[0], key=key(position=place))) for place in range(12)]
+    again = build_train_mapper(cfg, records, seed=5)
+    backwards = [
+        content(again(records[0], key=key(iteration=7, position=place)))
+        for place in reversed(range(12))
+    ]
+    assert forwards == backwards[::-1]
+    assert len({sample[0] for sample in forwards}) == 12
+    assert random.getstate() == states[0]
+    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_steps_follow_the_mosaic_in_their_order(cfg, records):
+    cfg.INPUT.MOSAIC_AND_MIXUP.merge_from_list(YOLOV7_MOSAICS)
+    mapper = build_train_mapper(cfg, records, seed=0)
+    assert [type(step) for step in mapper.steps] == [MosaicMixUp, PasteIn]
 
 
 @pytest.mark.parametrize("degrees", [0.0, 15.0])
