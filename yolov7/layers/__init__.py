@@ -15,6 +15,7 @@ from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norm
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.mlp import MLP
 from yolov7.layers.norm import NORMS, NormFactory, yolo_batch_norm
+from yolov7.layers.packed_conv import PackedConv, pack_convolutions
 from yolov7.layers.position_encoding import (
     POSITION_ENCODINGS,
     LearnedPositionEncoding,
@@ -52,6 +53,7 @@ __all__ = [
     "ModuleFactory",
     "MultiHeadAttention",
     "NormFactory",
+    "PackedConv",
     "PoolConvTransition",
     "PositionEncodingFactory",
     "RepConv",
@@ -63,6 +65,7 @@ __all__ = [
     "find_activation",
     "freeze_batch_norms",
     "fuse_conv_batch_norm",
+    "pack_convolutions",
     "space_to_depth",
     "yolo_batch_norm",
 ]

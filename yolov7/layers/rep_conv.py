@@ -62,7 +62,8 @@ class RepConv(nn.Module):
             return self
         if not isinstance(self.identity, nn.BatchNorm2d | nn.SyncBatchNorm | None):
             return self
-        return nn.Sequential(self._merged(), self.act)
+        self.dense.conv, self.dense.act = self._merged(), self.act
+        return self.dense
 
     @torch.no_grad()
     def _merged(self) -> nn.Conv2d:

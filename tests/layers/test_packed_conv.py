@@ -1,0 +1,108 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from yolov7.layers import ACTIVATIONS, ConvNormAct, PackedConv, packed_conv
+from yolov7.layers.packed_conv import can_fuse, can_pack, kernels_work, pack_convolutions
+
+pytestmark = pytest.mark.skipif(not kernels_work(), reason="this PyTorch has no oneDNN")
+
+CONVS = [
+    {"kernel_size": 1},
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": 3, "padding": 1, "stride": 2},
+    {"kernel_size": (1, 5), "padding": (0, 2), "dilation": 2},
+    {"kernel_size": 3, "padding": 1, "groups": 4},
+    {"kernel_size": 3, "bias": False},
+]
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("arguments", CONVS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_equals_the_convolution(arguments, layout):
+    conv = nn.Conv2d(4, 8, **arguments).to(memory_format=layout)
+    packed = PackedConv(conv)
+    for shape in [(1, 4, 12, 13), (3, 4, 40, 7)]:
+        x = torch.randn(shape)
+        expected = conv.double()(x.double())
+        found = packed(x.contiguous(memory_format=layout))
+        assert found.shape == expected.shape
+        assert torch.allclose(found.double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_equals_the_pair_for_every_activation(name):
+    unit = ConvNormAct(3, 5, 3, activation=ACTIVATIONS[name]).eval()
+    unit.norm.running_var.uniform_(0.5, 1.5)
+    x = 4 * torch.randn(2, 3, 9, 9)
+    expected = copy.deepcopy(unit).double()(x.double())
+    fused = can_fuse(unit.act)
+    packed = pack_convolutions(nn.Sequential(unit.to_deploy()))
+    assert fused is (name != "mish")
+    assert isinstance(packed[0] if fused else packed[0].conv, PackedConv)
+    assert torch.allclose(packed(x).double(), expected, atol=1e-5)
+
+
+def test_what_cannot_be_packed_stays():
+    model = nn.ModuleDict(
+        {
+            "other norm": ConvNormAct(4, 4, 3, norm=lambda channels: nn.GroupNorm(2, channels)),
+            "not folded": ConvNormAct(4, 4, 3),
+            "other format": ConvNormAct(4, 4, 3).to_deploy().double(),
+            "other device": ConvNormAct(4, 4, 3).to_deploy().to("meta"),
+            "foreign": nn.Conv2d(4, 4, 3),
+        }
+    )
+    before = dict(model.items())
+    assert pack_convolutions(model) is model
+    assert all(model[name] is module for name, module in before.items())
+    assert not can_pack(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
+    assert not can_pack(nn.Conv2d(4, 4, 3, padding="same"))
+
+
+def test_without_the_kernels_all_stays(monkeypatch):
+    def missing(*arguments):
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(packed_conv, "PackedConv", missing)
+    kernels_work.cache_clear()
+    try:
+        assert not kernels_work()
+        model = nn.Sequential(ConvNormAct(4, 4, 3).to_deploy())
+        assert isinstance(pack_convolutions(model)[0], ConvNormAct)
+    finally:
+        kernels_work.cache_clear()
+
+
+def test_the_trial_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    kernels_work.cache_clear()
+    assert kernels_work()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_later_changes_of_the_convolution_do_not_reach_it():
+    conv, x = nn.Conv2d(4, 4, 1), torch.ones(1, 4, 2, 2)
+    packed = PackedConv(conv)
+    before = packed(x)
+    conv.weight.zero_()
+    conv.bias.zero_()
+    assert torch.equal(packed(x), before)
+
+
+def test_it_stays_where_and_what_it_is():
+    packed = PackedConv(nn.Conv2d(4, 4, 1))
+    model = nn.Sequential(packed).to(memory_format=torch.channels_last).to("cpu").eval()
+    assert copy.deepcopy(model)[0] is model[0] is packed
+    with pytest.raises(RuntimeError, match=r"cannot become torch\.float64 on cpu"):
+        model.double()
+    with pytest.raises(RuntimeError, match=r"cannot become torch\.float32 on meta"):
+        model.to("meta")

@@ -1,0 +1,146 @@
+"""Convolutions for inference on the processor, prepared once for the kernels of oneDNN."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from yolov7.layers.conv import ConvNormAct
+
+# What a kernel does with its result before it writes it: name, numbers and algorithm, in the words
+# of PyTorch's operator.
+_PostOp = tuple[str, list[float], str]
+
+_POST_OPS: dict[type[nn.Module], Callable[[Any], _PostOp]] = {
+    nn.Identity: lambda module: ("none", [], ""),
+    nn.SiLU: lambda module: ("swish", [], ""),
+    nn.ReLU: lambda module: ("relu", [], ""),
+    nn.LeakyReLU: lambda module: ("leaky_relu", [module.negative_slope], ""),
+    nn.Hardswish: lambda module: ("hardswish", [], ""),
+    nn.GELU: lambda module: ("gelu", [], module.approximate),
+}
+
+# The layout of weights is chosen for an input of this side. It is right for others, too, and was
+# the fastest one of 20 to 640 alike; without any side a slower layout is taken.
+_TYPICAL_SIDE = 80
+
+
+class PackedConv(nn.Module):
+    """A convolution and its activation as one kernel, with weights in the kernel's own layout.
+
+    PyTorch's convolution lays its weights out anew in every call and leaves the activation to a
+    second pass over the map. Maps (B, in_channels, H, W) to (B, out_channels, H', W') in
+    channels-last memory, float32 on the CPU, without gradients. It has no parameters: it cannot be
+    trained, saved or moved.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
+        """
+        Args:
+            conv: see `can_pack`; not changed.
+            activation: of a type that `can_fuse` knows; None for none.
+        """
+        super().__init__()
+        geometry = (conv.padding, conv.stride, conv.dilation)
+        self._geometry = (*(list(sides) for sides in geometry), conv.groups)
+        activation = nn.Identity() if activation is None else activation
+        self._post_op = _POST_OPS[type(activation)](activation)
+        self._bias = None if conv.bias is None else conv.bias.detach().clone()
+        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+            conv.weight.detach(),
+            *self._geometry,
+            [1, conv.in_channels, _TYPICAL_SIDE, _TYPICAL_SIDE],
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self._weight, self._bias, *self._geometry, *self._post_op
+        )
+
+    def __deepcopy__(self, memo: dict) -> PackedConv:
+        """Nothing in it changes, so copies of a model may share it."""
+        return self
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv:
+        """What `to`, `double`, `cuda` … call: only what would leave it as it is.
+
+        Raises:
+            RuntimeError: for another device or number format.
+        """
+        like = function(torch.empty(0, 1, 1, 1))
+        if (like.device.type, like.dtype) != ("cpu", torch.float32):
+            raise RuntimeError(
+                f"a model packed for the CPU in float32 cannot become {like.dtype} on "
+                f"{like.device.type}; prepare the model that it was made from once more"
+            )
+        return self
+
+
+def pack_convolutions(model: nn.Module) -> nn.Module:
+    """Put `PackedConv` where a reparameterised model has convolutions with activations, in place.
+
+    What it cannot take stays: convolutions with a norm behind them, on other devices, of other
+    number formats or without padding of zeros, and all of them where PyTorch lacks oneDNN.
+
+    Args:
+        model: as `reparameterize` leaves it; afterwards for inference only.
+
+    Returns:
+        The model.
+    """
+    if kernels_work():
+        for name, child in list(model.named_children()):
+            setattr(model, name, _packed(child))
+    return model
+
+
+def can_pack(conv: nn.Conv2d) -> bool:
+    """Whether `PackedConv` takes a convolution: float32, on the CPU, padded with zeros."""
+    weight = conv.weight
+    return (
+        weight.device.type == "cpu"
+        and weight.dtype == torch.float32
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+    )
+
+
+def can_fuse(activation: nn.Module) -> bool:
+    """Whether the kernel can apply the activation, too."""
+    return type(activation) in _POST_OPS
+
+
+@functools.cache
+def kernels_work() -> bool:
+    """Whether this PyTorch has the kernels, and they give what a convolution gives.
+
+    They belong to its inner parts, which may change; so they are tried once.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    # Without random numbers: an evaluation must not change those of the training around it.
+    conv = nn.Conv2d(3, 4, 3, padding=1, device="meta").to_empty(device="cpu")
+    x = torch.linspace(-1, 1, 75).view(1, 3, 5, 5)
+    with torch.no_grad():
+        conv.weight.copy_(torch.linspace(-1, 1, 108).view(4, 3, 3, 3))
+        conv.bias.copy_(torch.arange(4))
+        try:
+            found = PackedConv(conv, nn.SiLU())(x)
+        except (AttributeError, RuntimeError, TypeError):
+            return False
+        return torch.allclose(found, nn.functional.silu(conv(x)), atol=1e-5)
+
+
+def _packed(module: nn.Module) -> nn.Module:
+    if type(module) is not ConvNormAct:
+        return pack_convolutions(module)
+    if not isinstance(module.norm, nn.Identity) or not can_pack(module.conv):
+        return module
+    if can_fuse(module.act):
+        return PackedConv(module.conv, module.act)
+    module.conv = PackedConv(module.conv)
+    return module
