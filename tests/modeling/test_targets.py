@@ -55,6 +55,32 @@ def test_masks_are_packed_into_the_largest_frame_when_asked_for() -> None:
     assert targets.masks[1].long().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4]
 
 
+def test_boxes_and_masks_follow_their_image_in_the_frame() -> None:
+    image = instances((2, 3), [[0, 0, 1, 2]], [0])
+    image.gt_masks = BitMasks(torch.tensor([[[1, 0, 1], [0, 1, 0]]], dtype=torch.bool))
+    targets = Targets.from_instances(
+        [image],
+        image_sizes=[(2, 3)],
+        device="cpu",
+        with_masks=True,
+        frame=(4, 6),
+        offsets=((2, 1),),
+    )
+    assert targets.boxes.tolist() == [[2, 1, 3, 3]]
+    expected = [[0] * 6, [0, 0, 1, 0, 1, 0], [0, 0, 0, 1, 0, 0], [0] * 6]
+    assert targets.masks[0].long().tolist() == expected
+
+
+def test_masks_that_are_asked_for_must_be_there() -> None:
+    with pytest.raises(DatasetError, match=r"image 0 .* no gt_masks, which MODEL\.MASK_ON wants"):
+        Targets.from_instances(
+            [instances((8, 8), [[0, 0, 2, 4]], [0])],
+            image_sizes=[(8, 8)],
+            device="cpu",
+            with_masks=True,
+        )
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_box_that_is_not_finite_is_named(value: float) -> None:
     images = [instances((8, 8), [], []), instances((8, 8), [[0, 0, value, 4]], [0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolov7.config.datasets import add_dataset_config
+from yolov7.config.detr import add_detr_config
 from yolov7.config.elan import add_elan_config
 from yolov7.config.input import add_input_config
 from yolov7.config.model import add_model_config
@@ -20,6 +21,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
     """
     add_model_config(cfg)
     add_elan_config(cfg)
+    add_detr_config(cfg)
     add_timm_config(cfg)
     add_input_config(cfg)
     add_dataset_config(cfg)

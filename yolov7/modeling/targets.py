@@ -47,6 +47,8 @@ class Targets:
         image_sizes: Sequence[tuple[int, int]],
         device: torch.device | str,
         with_masks: bool = False,
+        frame: tuple[int, int] | None = None,
+        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Targets:
         """Pack one ``Instances`` per image.
 
@@ -55,16 +57,25 @@ class Targets:
                 with ``gt_masks`` too when masks are asked for.
             image_sizes: ``(height, width)`` of each image as it lies in the batch.
             device: where the packed tensors go.
-            with_masks: pack ``gt_masks`` (BitMasks or PolygonMasks), padded right and below to
-                the largest image.
+            with_masks: pack ``gt_masks`` (BitMasks or PolygonMasks), too.
+            frame: ``(height, width)`` of the batch, to which masks are padded; by default the
+                largest image's.
+            offsets: ``(x, y)`` of each image's top-left pixel in the frame; by default all 0.
 
         Raises:
             ValueError: when there are not as many instances as image sizes.
-            DatasetError: when boxes are NaN or infinite, or boxes and labels differ in number.
+            DatasetError: when boxes are NaN or infinite, boxes and labels differ in number, or
+                masks are asked for that are not there.
         """
         if len(instances) != len(image_sizes):
             raise ValueError(f"{len(instances)} instances but {len(image_sizes)} image sizes")
-        boxes = [image.gt_boxes.tensor.to(torch.float32).reshape(-1, 4) for image in instances]
+        if offsets is None:
+            offsets = [(0, 0)] * len(instances)
+        boxes = [
+            image.gt_boxes.tensor.to(torch.float32).reshape(-1, 4)
+            + image.gt_boxes.tensor.new_tensor(offset * 2, dtype=torch.float32)
+            for image, offset in zip(instances, map(tuple, offsets), strict=True)
+        ]
         labels = [image.gt_classes.to(torch.int64) for image in instances]
         for index, (image_boxes, image_labels) in enumerate(zip(boxes, labels, strict=True)):
             _check_image(index, image_boxes, image_labels)
@@ -79,7 +90,9 @@ class Targets:
             image_sizes=torch.tensor([list(size) for size in image_sizes], dtype=torch.int64)
             .reshape(-1, 2)
             .to(device, non_blocking=True),
-            masks=_pack_masks(instances, image_sizes).to(device) if with_masks else None,
+            masks=_pack_masks(instances, image_sizes, frame, offsets).to(device)
+            if with_masks
+            else None,
         )
 
 
@@ -102,16 +115,27 @@ def _cat(tensors: list[Tensor], empty: Tensor) -> Tensor:
     return torch.cat(tensors) if tensors else empty
 
 
-def _pack_masks(instances: Sequence[Instances], image_sizes: Sequence[tuple[int, int]]) -> Tensor:
-    height = max((size[0] for size in image_sizes), default=0)
-    width = max((size[1] for size in image_sizes), default=0)
-    packed = torch.zeros((sum(len(image) for image in instances), height, width), dtype=torch.bool)
+def _pack_masks(
+    instances: Sequence[Instances],
+    image_sizes: Sequence[tuple[int, int]],
+    frame: tuple[int, int] | None,
+    offsets: Sequence[tuple[int, int]],
+) -> Tensor:
+    if frame is None:
+        frame = tuple(max(sides) for sides in zip((0, 0), *image_sizes, strict=True))
+    packed = torch.zeros((sum(len(image) for image in instances), *frame), dtype=torch.bool)
     start = 0
-    for image, (image_height, image_width) in zip(instances, image_sizes, strict=True):
+    for index, image in enumerate(instances):
+        (height, width), (x, y) = image_sizes[index], offsets[index]
+        if not image.has("gt_masks"):
+            raise DatasetError(
+                f"image {index} of the batch has no gt_masks, which MODEL.MASK_ON wants; use the "
+                "training mapper on a data set with masks"
+            )
         masks = image.gt_masks
         if not isinstance(masks, BitMasks):
-            masks = BitMasks.from_polygon_masks(masks, image_height, image_width)
+            masks = BitMasks.from_polygon_masks(masks, height, width)
         stop = start + len(image)
-        packed[start:stop, : masks.tensor.shape[1], : masks.tensor.shape[2]] = masks.tensor.cpu()
+        packed[start:stop, y : y + height, x : x + width] = masks.tensor.cpu()
         start = stop
     return packed

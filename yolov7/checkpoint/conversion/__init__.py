@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from yolov7.checkpoint.conversion.detr import convert_detr
 from yolov7.checkpoint.conversion.renaming import Shapes
 from yolov7.checkpoint.conversion.yolov7 import convert_yolov7
 from yolov7.checkpoint.conversion.yolox import convert_yolox
@@ -18,6 +19,7 @@ __all__ = [
     "CONVERTERS",
     "Converter",
     "Shapes",
+    "convert_detr",
     "convert_weights",
     "convert_yolov7",
     "convert_yolox",
@@ -27,6 +29,7 @@ Converter = Callable[[str | os.PathLike[str] | Mapping[str, Any], Shapes], dict[
 """(file or what it holds, {name: shape} of our model) to our state dict."""
 
 CONVERTERS: dict[str, Converter] = {
+    "detr": convert_detr,
     "yolov7": convert_yolov7,
     "yolox": convert_yolox,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
 from yolov7.utils.errors import WeightsError
+
+logger = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names of a model's state-dict entries and their shapes, in the model's order."""
@@ -56,6 +59,42 @@ def fit_to_shapes(
             "Use the config that fits the weights, or other weights"
         )
     return {name: state[origin[name]] for name in shapes}
+
+
+def leave_out_what_differs(
+    state: Mapping[str, Tensor], shapes: Shapes, *, optional: re.Pattern[str], reason: str
+) -> tuple[dict[str, Tensor], dict[str, tuple[int, ...]]]:
+    """Take out the optional entries that only one side has, or that differ in shape; says which.
+
+    Args:
+        state: weights under the model's names.
+        shapes: the model's entries.
+        optional: fully matches names that may differ.
+        reason: what such a difference means, for the log.
+
+    Returns:
+        `state` and `shapes` without these entries; in the model they keep their start values.
+    """
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    differing = [
+        name
+        for name in dict.fromkeys([*shapes, *found])
+        if optional.fullmatch(name) and found.get(name) != shapes.get(name)
+    ]
+    described = [
+        f"{name} (file {_listed(found.get(name))}, model {_listed(shapes.get(name))})"
+        for name in differing
+    ]
+    if described:
+        logger.warning("Not converted, %s: %s", reason, ", ".join(described))
+    return (
+        {name: value for name, value in state.items() if name not in differing},
+        {name: tuple(shape) for name, shape in shapes.items() if name not in differing},
+    )
+
+
+def _listed(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else str(list(shape))
 
 
 def _first_problem(state: Mapping[str, Tensor], shapes: Shapes, origin: dict[str, str]) -> str:

@@ -2,5 +2,7 @@
 
 from yolov7.modeling.heads.anchor_head import AnchorHead
 from yolov7.modeling.heads.decoupled_head import DecoupledHead
+from yolov7.modeling.heads.detr_head import DETRHead
+from yolov7.modeling.heads.detr_mask_head import DETRMaskHead
 
-__all__ = ["AnchorHead", "DecoupledHead"]
+__all__ = ["AnchorHead", "DETRHead", "DETRMaskHead", "DecoupledHead"]

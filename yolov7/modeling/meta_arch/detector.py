@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +21,8 @@ class Detector(nn.Module):
 
     * `image`: (C, H, W), uint8 or float in 0-255, in the channel order of `pixel_mean`;
     * `height`, `width`: size to which results are scaled; the image's own when absent;
-    * `instances`: in training, `gt_boxes` (xyxy pixels of the image) and `gt_classes`.
+    * `instances`: in training, `gt_boxes` (xyxy pixels of the image) and `gt_classes`, and
+      `gt_masks` for detectors of masks.
 
     In training it returns the dict of losses whose sum is to be minimised, else one
     `{"instances": Instances}` an image. Families are subclasses that only add `from_config`.
@@ -42,6 +42,7 @@ class Detector(nn.Module):
         padded_value: float | Sequence[float] = 114.0,
         padding: Padding | None = None,
         auxiliary_head: nn.Module | None = None,
+        with_masks: bool = False,
     ) -> None:
         """
         Args:
@@ -58,6 +59,7 @@ class Detector(nn.Module):
             padding: places images of different sizes; by default top-left in the smallest frame
                 whose sides are multiples of the coarsest stride.
             auxiliary_head: a second head that only training runs, called as the first.
+            with_masks: give the criterion the objects' masks.
 
         Raises:
             ConfigError: mean and standard deviation differ in length, or a deviation is 0.
@@ -75,6 +77,7 @@ class Detector(nn.Module):
         self.postprocessor = postprocessor
         self.auxiliary_head = auxiliary_head
         self.num_classes = num_classes
+        self.with_masks = with_masks
         coarsest = max(spec.stride for spec in neck.output_shape().values())
         self.size_divisibility = max(backbone.size_divisibility, coarsest)
         self.padding = padding or TopLeftPadding(self.size_divisibility)
@@ -120,12 +123,14 @@ class Detector(nn.Module):
         """
         return self.criterion(*self._predictions_and_targets(batched_inputs))
 
-    def loss_sums(self, batched_inputs: Sequence[dict[str, Any]]) -> tuple[dict[str, Tensor], int]:
+    def loss_sums(
+        self, batched_inputs: Sequence[dict[str, Any]]
+    ) -> tuple[dict[str, Tensor], float | Mapping[str, float]]:
         """The losses before they are normalised, to be added up over batches.
 
         Returns:
             the weighted sum of each loss over the batch, and the count that they are to be
-            divided by, of this rank alone.
+            divided by, or one count for each, of this rank alone.
         """
         return self.criterion.sums(*self._predictions_and_targets(batched_inputs))
 
@@ -201,15 +206,14 @@ class Detector(nn.Module):
                     "images without objects; use the training mapper, or call model.eval() first"
                 )
             self._check_labels(sample["instances"], source)
-        targets = Targets.from_instances(
+        return Targets.from_instances(
             [sample["instances"] for sample in batched_inputs],
             image_sizes=images.image_sizes,
             device=self.device,
+            with_masks=self.with_masks,
+            frame=tuple(images.tensor.shape[-2:]),
+            offsets=offsets,
         )
-        if not any(map(any, offsets)):
-            return targets
-        shifts = torch.tensor(offsets, dtype=targets.boxes.dtype).to(self.device)
-        return replace(targets, boxes=targets.boxes + shifts.repeat(1, 2)[targets.image_index])
 
     def _check_labels(self, instances: Instances, source: str) -> None:
         labels = instances.gt_classes
