@@ -9,20 +9,21 @@ from torch.nn import functional
 from yolov7.utils.errors import ConfigError
 
 
-class MultiHeadAttention(nn.Module):
-    """Every query gathers values from the places whose keys are like it, once for each head.
+class HeadedAttention(nn.Module):
+    """What every attention with heads has: maps of its inputs, divided among heads, and of results.
 
-    Letters: B images, N queries, M keys, D channels.
-
-    The maps of query, key and value are one tensor of three blocks in this order, so that an
+    The maps of all inputs are one tensor of as many blocks, in their order, so that an
     initialisation by fan sees them as one map, as in the published models.
     """
 
-    def __init__(self, channels: int, num_heads: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, channels: int, num_heads: int, *, num_inputs: int, dropout: float = 0.0
+    ) -> None:
         """
         Args:
-            channels: D, of queries, keys, values and results.
+            channels: D, of inputs and results.
             num_heads: parts that D is divided into, each with attention of its own.
+            num_inputs: how many inputs there are, queries, keys and values.
             dropout: share of the attention weights that training sets to 0.
 
         Raises:
@@ -33,11 +34,34 @@ class MultiHeadAttention(nn.Module):
             raise ConfigError(f"{num_heads} attention heads do not divide {channels} channels")
         self.num_heads = num_heads
         self.dropout = dropout
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
+        self.in_proj_weight = nn.Parameter(torch.empty(num_inputs * channels, channels))
+        self.in_proj_bias = nn.Parameter(torch.zeros(num_inputs * channels))
         self.out_proj = nn.Linear(channels, channels)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
+
+    def to_heads(self, *inputs: Tensor) -> list[Tensor]:
+        """Map inputs (B, ..., D), each by its own block, to (B, heads, ..., D / heads)."""
+        blocks = (tensor.chunk(len(inputs)) for tensor in (self.in_proj_weight, self.in_proj_bias))
+        return [
+            functional.linear(x, weight, bias).unflatten(-1, (self.num_heads, -1)).movedim(-2, 1)
+            for x, weight, bias in zip(inputs, *blocks, strict=True)
+        ]
+
+    def from_heads(self, gathered: Tensor) -> Tensor:
+        """Map results (B, heads, N, D / heads) to (B, N, D)."""
+        return self.out_proj(gathered.transpose(1, 2).flatten(2))
+
+
+class MultiHeadAttention(HeadedAttention):
+    """Every query gathers values from the places whose keys are like it, once for each head.
+
+    Letters: B images, N queries, M keys, D channels.
+    """
+
+    def __init__(self, channels: int, num_heads: int, *, dropout: float = 0.0) -> None:
+        """Arguments and errors are `HeadedAttention`'s."""
+        super().__init__(channels, num_heads, num_inputs=3, dropout=dropout)
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None = None
@@ -52,18 +76,9 @@ class MultiHeadAttention(nn.Module):
         Returns:
             (B, N, D).
         """
-        heads = [
-            functional.linear(x, weight, bias).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for x, weight, bias in zip(
-                (query, key, value),
-                self.in_proj_weight.chunk(3),
-                self.in_proj_bias.chunk(3),
-                strict=True,
-            )
-        ]
         gathered = functional.scaled_dot_product_attention(
-            *heads,
+            *self.to_heads(query, key, value),
             attn_mask=None if padding is None else ~padding[:, None, None],
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.out_proj(gathered.transpose(1, 2).flatten(2))
+        return self.from_heads(gathered)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from yolov7.layers.sine_codes import sine_codes
 from yolov7.utils.errors import ConfigError
 
 PositionEncodingFactory = Callable[[int], nn.Module]
@@ -40,16 +41,12 @@ class SinePositionEncoding(nn.Module):
 
     def forward(self, padding: Tensor) -> Tensor:
         inside = ~padding
-        half = self.channels // 2
-        exponents = torch.arange(0, half, 2, dtype=torch.float32, device=padding.device) / half
-        wavelengths = self.temperature**exponents
         codes = []
         for axis in (1, 2):
             place = inside.cumsum(axis, dtype=torch.float32)
             # The small number keeps rows and columns without any image from 0 / 0.
-            place = place / (place.narrow(axis, -1, 1) + 1e-6) * (2 * math.pi)
-            angles = place[..., None] / wavelengths
-            codes.append(torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(3))
+            angles = place / (place.narrow(axis, -1, 1) + 1e-6) * (2 * math.pi)
+            codes.append(sine_codes(angles, self.channels // 2, temperature=self.temperature))
         return torch.cat(codes, dim=3)
 
 
