@@ -103,3 +103,40 @@ def test_the_yolov7_recipe_is_the_papers(name: str) -> None:
     weights = (criterion.BOX_WEIGHT, criterion.CLASS_WEIGHT, criterion.OBJECTNESS_WEIGHT)
     assert weights == ((0.05, 0.5, 1.0) if tiny else (0.05, 0.3, 0.7))
     assert cfg.MODEL.ELAN.ACTIVATION == ("leaky_relu" if name == "_tiny" else "silu")
+
+
+# The authors' hyper-parameter files: final learning rate, shift, scale, MixUp, paste-in.
+YOLOV7_TABLES = {
+    "tiny": (0.01, 0.1, [0.5, 1.6], 0.05, 0.05),
+    "p5": (0.1, 0.2, [0.1, 2.0], 0.15, 0.15),
+    "p6": (0.2, 0.2, [0.1, 2.0], 0.15, 0.15),
+    "custom": (0.1, 0.2, [0.5, 1.6], 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", YOLOV7_TABLES)
+def test_the_tables_of_yolov7_are_the_authors(name: str) -> None:
+    cfg = load_config(CONFIGS / "_base_" / "schedules" / f"yolov7_{name}.yaml")
+    final, translate, scale, mixup, paste_in = YOLOV7_TABLES[name]
+    mosaic, gain = cfg.INPUT.MOSAIC_AND_MIXUP, cfg.INPUT.HSV_GAIN
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.WEIGHT_DECAY) == (0.01, 0.0005)
+    assert pytest.approx(cfg.SOLVER.BASE_LR * final) == cfg.SOLVER.BASE_LR_END
+    assert (mosaic.TRANSLATE, mosaic.SCALE, mosaic.WARP_ABOUT) == (translate, scale, "center")
+    assert mosaic.MIXUP_PROBABILITY * mosaic.ENABLE_MIXUP == mixup
+    assert (mosaic.MIXUP_WITH, mosaic.MIXUP_BETA) == ("mosaic", 8.0)
+    assert mosaic.PASTE_IN_PROBABILITY == paste_in
+    assert (mosaic.ENABLED, mosaic.PROBABILITY) == (True, 1.0)
+    assert mosaic.NUM_IMAGES_MIXTURE == [[4, 0.8], [9, 0.2]]
+    assert (mosaic.DEGREES, mosaic.SHEAR, mosaic.PERSPECTIVE) == (0.0, 0.0, 0.0)
+    assert (gain.ENABLED, gain.HUE, gain.SATURATION, gain.VALUE) == (True, 0.015, 0.7, 0.4)
+    assert not cfg.INPUT.HSV_SHIFT.ENABLED
+    assert (cfg.INPUT.RANDOM_FLIP, cfg.INPUT.MIN_BOX_SIDE) == ("horizontal", 2.0)
+
+
+@pytest.mark.parametrize("name", ["", "_x", "_tiny", "_tiny_silu", "_w6", "_e6", "_d6", "_e6e"])
+def test_a_yolov7_recipe_augments_by_its_table(name: str) -> None:
+    table = "tiny" if "tiny" in name else "p6" if "6" in name else "p5"
+    node = load_config(CONFIGS / "coco" / f"yolov7{name}.yaml").INPUT
+    expected = load_config(CONFIGS / "_base_" / "schedules" / f"yolov7_{table}.yaml").INPUT
+    assert node.MOSAIC_AND_MIXUP == expected.MOSAIC_AND_MIXUP
+    assert node.HSV_GAIN == expected.HSV_GAIN
