@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yolov7.config.anchor_detr import add_anchor_detr_config
 from yolov7.config.datasets import add_dataset_config
 from yolov7.config.detr import add_detr_config
 from yolov7.config.elan import add_elan_config
@@ -22,6 +23,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
     add_model_config(cfg)
     add_elan_config(cfg)
     add_detr_config(cfg)
+    add_anchor_detr_config(cfg)
     add_timm_config(cfg)
     add_input_config(cfg)
     add_dataset_config(cfg)

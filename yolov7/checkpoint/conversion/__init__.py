@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from yolov7.checkpoint.conversion.anchor_detr import convert_anchor_detr
 from yolov7.checkpoint.conversion.detr import convert_detr
 from yolov7.checkpoint.conversion.renaming import Shapes
 from yolov7.checkpoint.conversion.yolov7 import convert_yolov7
@@ -19,6 +20,7 @@ __all__ = [
     "CONVERTERS",
     "Converter",
     "Shapes",
+    "convert_anchor_detr",
     "convert_detr",
     "convert_weights",
     "convert_yolov7",
@@ -29,6 +31,7 @@ Converter = Callable[[str | os.PathLike[str] | Mapping[str, Any], Shapes], dict[
 """(file or what it holds, {name: shape} of our model) to our state dict."""
 
 CONVERTERS: dict[str, Converter] = {
+    "anchor_detr": convert_anchor_detr,
     "detr": convert_detr,
     "yolov7": convert_yolov7,
     "yolox": convert_yolox,

@@ -1,8 +1,9 @@
 """Meta-architectures: the detector, and one recipe a family."""
 
+from yolov7.modeling.meta_arch.anchor_detr import AnchorDETR
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.meta_arch.detr import DETR
 from yolov7.modeling.meta_arch.yolov7 import YOLOV7
 from yolov7.modeling.meta_arch.yolox import YOLOX
 
-__all__ = ["DETR", "YOLOV7", "YOLOX", "Detector"]
+__all__ = ["DETR", "YOLOV7", "YOLOX", "AnchorDETR", "Detector"]

@@ -6,29 +6,19 @@ from typing import Any
 
 from torch import nn
 
-from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, ImageList, configurable
-from yolov7.modeling.build import (
-    build_backbone,
-    build_criterion,
-    build_head,
-    build_neck,
-    build_postprocessor,
-)
+from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.heads import DETRHead
-from yolov7.modeling.meta_arch.detector import Detector
-from yolov7.modeling.padding import TopLeftPadding
-from yolov7.modeling.query_predictions import QueryPredictions
+from yolov7.modeling.meta_arch.query_detector import QueryDetector
 from yolov7.utils.errors import ConfigError
 
 
 @META_ARCH_REGISTRY.register()
-class DETR(Detector):
-    """As many boxes as queries, most of them "no object"; no anchors and no suppression.
+class DETR(QueryDetector):
+    """Queries that learn where to look; no anchors.
 
-    Any backbone. Batches are as large as their largest image and not rounded up; the padding is 0
-    after normalisation (`MODEL.PADDED_VALUE` is not asked). The released weights want RGB images,
-    normalised as `configs/_base_/models/detr.yaml` says. With `MODEL.MASK_ON` masks come beside the
-    boxes, and `MODEL.DETR.FREEZE_DETECTOR` trains their head alone.
+    The released weights want RGB images, normalised as `configs/_base_/models/detr.yaml` says. With
+    `MODEL.MASK_ON` masks come beside the boxes, and `MODEL.DETR.FREEZE_DETECTOR` trains their head
+    alone.
     """
 
     @configurable
@@ -52,32 +42,11 @@ class DETR(Detector):
         Raises:
             ConfigError: the head has no queries.
         """
-        backbone = build_backbone(cfg)
-        neck = build_neck(cfg, backbone.output_shape())
-        head = build_head(cfg, neck.output_shape())
-        if not isinstance(head, DETRHead):
-            raise ConfigError(
-                f"MODEL.HEAD.NAME: META_ARCHITECTURE DETR reads queries, and {cfg.MODEL.HEAD.NAME} "
-                "has none that it knows. Fitting: DETRHead"
-            )
         return {
-            "backbone": backbone,
-            "neck": neck,
-            "head": head,
-            "criterion": build_criterion(cfg),
-            "postprocessor": build_postprocessor(cfg, "QueryPostprocessor"),
-            "num_classes": cfg.MODEL.YOLO.CLASSES,
-            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
-            "pixel_std": cfg.MODEL.PIXEL_STD,
-            "padded_value": cfg.MODEL.PIXEL_MEAN,
-            "padding": TopLeftPadding(max(backbone.size_divisibility, 1)),
+            **cls.parts_from_config(cfg, DETRHead),
             "with_masks": cfg.MODEL.MASK_ON,
             "freeze_detector": cfg.MODEL.DETR.FREEZE_DETECTOR,
         }
-
-    def predict(self, images: ImageList) -> QueryPredictions:
-        """The last decoder layer's predictions of normalised, padded images."""
-        return super().predict(images).final
 
     def _freeze_all_but_masks(self) -> None:
         mask_head: nn.Module | None = self.head.mask_head
