@@ -11,6 +11,7 @@ from yolov7.analysis import (
 )
 from yolov7.analysis.inference_speed import inference_model
 from yolov7.config import get_config
+from yolov7.layers import PackedConv
 from yolov7.modeling import build_detector
 
 
@@ -63,6 +64,16 @@ def test_forms_are_what_their_names_say(model, samples, monkeypatch, name, chann
     monkeypatch.setattr(inference_speed, "inference_model", lambda model, variant: copied)
     inference_function(model, variant)(samples)
     assert seen == [torch.bfloat16 if "bf16" in name else torch.float32]
+
+
+def test_the_packed_form(model):
+    copied = inference_model(model, INFERENCE_VARIANTS["packed"])
+    packed = sum(isinstance(module, PackedConv) for module in copied.modules())
+    assert packed > 40
+    # What predicts has no activation and stays.
+    convs = [module for module in copied.modules() if isinstance(module, nn.Conv2d)]
+    assert len(convs) == 9
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in copied.modules())
 
 
 def test_the_given_model_stays_as_it_was(model, samples):

@@ -15,6 +15,7 @@ from yolov7.config import get_config
 from yolov7.d2 import Boxes, Instances
 from yolov7.data import register_from_config
 from yolov7.engine.evaluate import inference_copy, run_evaluation
+from yolov7.layers import PackedConv
 from yolov7.modeling import build_detector
 from yolov7.modeling.test_time_augmentation import AugmentedDetector, View
 from yolov7.utils.errors import ConfigError
@@ -83,5 +84,6 @@ def test_evaluation_looks_at_several_views_when_the_config_says_so():
     assert isinstance(augmented, AugmentedDetector) and not augmented.training
     assert augmented.views == (View(), View(0.5, "horizontal"))
     assert not [m for m in augmented.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len([m for m in augmented.modules() if isinstance(m, PackedConv)]) > 40
     with pytest.raises(ConfigError, match=r"TEST\.AUG\.ENABLED: a Linear"):
         inference_copy(cfg, nn.Linear(1, 1))

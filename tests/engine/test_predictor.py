@@ -16,6 +16,7 @@ from yolov7.config import get_config
 from yolov7.data.mappers import build_test_mapper
 from yolov7.engine.class_list import ClassList
 from yolov7.engine.predictor import Predictor
+from yolov7.layers import PackedConv
 from yolov7.modeling import build_detector
 from yolov7.utils.errors import ConfigError, WeightsError
 
@@ -140,7 +141,7 @@ def test_a_box_has_one_class_here(cfg, predictor):
     same(Predictor.from_config(changed)([image])[0], predictor([image])[0])
 
 
-def test_conv_and_norm_are_fused_in_a_copy(cfg):
+def test_conv_and_norm_are_fused_and_packed_in_a_copy(cfg):
     model = tiny_model(cfg)
     model.train()
     predictor = Predictor(
@@ -148,7 +149,9 @@ def test_conv_and_norm_are_fused_in_a_copy(cfg):
     )
     norms = [m for m in predictor.model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not norms and not predictor.model.training
+    assert sum(isinstance(m, PackedConv) for m in predictor.model.modules()) > 40
     assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert not any(isinstance(m, PackedConv) for m in model.modules())
 
 
 def test_averaged_weights_are_preferred_and_it_is_said(cfg, tmp_path, caplog):

@@ -26,7 +26,8 @@ class FamilyMember:
         name: of its config.
         statistics: sizes and operations.
         milliseconds, milliseconds_deploy: for one image of the config's size, from pixels in
-            memory to detections, as trained and reparameterised; None where not measured.
+            memory to detections, as trained and as evaluation and demo run it; None where not
+            measured.
     """
 
     name: str
@@ -69,10 +70,9 @@ def measure_member(name: str, cfg: CfgNode, *, repeats: int = 0) -> FamilyMember
     samples = synthetic_samples(
         1, statistics.input_size, num_classes=cfg.MODEL.YOLO.CLASSES, num_objects=0
     )
-    timing = compare_inference(
-        model, samples, variants=["eager", "reparameterized"], repeats=repeats
-    )
-    seconds = (timing[form]["median_s"] for form in ("eager", "reparameterized"))
+    forms = ("eager", "packed")
+    timing = compare_inference(model, samples, variants=forms, repeats=repeats)
+    seconds = (timing[form]["median_s"] for form in forms)
     return FamilyMember(name, statistics, *(1000 * each for each in seconds))
 
 

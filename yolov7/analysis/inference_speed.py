@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from yolov7.analysis.timing import compare
+from yolov7.layers import pack_convolutions
 from yolov7.modeling.meta_arch import Detector
 from yolov7.modeling.reparameterization import reparameterized_copy
 
@@ -22,11 +23,13 @@ class InferenceVariant:
         reparameterized: with batch norms folded and training-only parts dropped.
         layout: of weights and maps in memory.
         dtype: of convolutions and matrix products; None for the weights' own.
+        packed: on the CPU, with convolutions laid out for its kernels (`PackedConv`).
     """
 
     reparameterized: bool = False
     layout: torch.memory_format = torch.contiguous_format
     dtype: torch.dtype | None = None
+    packed: bool = False
 
 
 INFERENCE_VARIANTS: dict[str, InferenceVariant] = {
@@ -40,8 +43,10 @@ INFERENCE_VARIANTS: dict[str, InferenceVariant] = {
     "reparameterized_bf16": InferenceVariant(
         reparameterized=True, layout=torch.channels_last, dtype=torch.bfloat16
     ),
+    "packed": InferenceVariant(reparameterized=True, packed=True),
 }
-"""The forms by name; `eager` is the model as it was trained. bf16 has channels last as well."""
+"""The forms by name; `eager` is the model as it was trained, `packed` is what evaluation and demo
+run. bf16 has channels last as well."""
 
 Samples = Sequence[dict[str, Any]]
 
@@ -49,7 +54,8 @@ Samples = Sequence[dict[str, Any]]
 def inference_model(model: Detector, variant: InferenceVariant) -> Detector:
     """Make the copy of a detector, in eval mode, that a form of it runs."""
     model = reparameterized_copy(model) if variant.reparameterized else copy.deepcopy(model)
-    return model.eval().to(memory_format=variant.layout)
+    model = model.eval().to(memory_format=variant.layout)
+    return pack_convolutions(model) if variant.packed else model
 
 
 def inference_function(model: Detector, variant: InferenceVariant) -> Callable[[Samples], list]:

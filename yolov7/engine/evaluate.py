@@ -20,6 +20,7 @@ from yolov7.evaluation import (
     inference_on_dataset,
     warn_if_threshold_changes_ap,
 )
+from yolov7.layers import pack_convolutions
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.modeling.test_time_augmentation import views_from_config, with_views
 from yolov7.utils.errors import ConfigError
@@ -83,17 +84,21 @@ def evaluate_weights(cfg: CfgNode, *, resume: bool = False) -> dict[str, float]:
 
 
 def inference_copy(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """Make the model that is evaluated: that of rank 0, reparameterised, on `TEST.AUG`'s views."""
-    model = reparameterize(common_copy(model)).to(memory_format=memory_format(cfg))
-    return with_views(model, views_from_config(cfg))
+    """Make the model that is evaluated: that of rank 0, reparameterised, on `TEST.AUG`'s views.
+
+    On the CPU its convolutions are packed; it is for inference only.
+    """
+    model = _of_rank_0(reparameterize(model)).to(memory_format=memory_format(cfg))
+    return with_views(pack_convolutions(model), views_from_config(cfg))
 
 
 def common_copy(model: nn.Module) -> nn.Module:
-    """Copy a model in eval mode, on all ranks that of rank 0.
+    """Copy a model in eval mode, on all ranks that of rank 0."""
+    return _of_rank_0(copy.deepcopy(model).eval())
 
-    Batch norm has other statistics on each rank; those of rank 0, which are saved, count.
-    """
-    model = copy.deepcopy(model).eval()
+
+def _of_rank_0(model: nn.Module) -> nn.Module:
+    """The same model with the values of rank 0, which are saved: batch norm's differ by rank."""
     if get_world_size() > 1:
         for entry in model.state_dict().values():
             dist.broadcast(entry, src=0)

@@ -18,6 +18,7 @@ from yolov7.data.mappers import TestMapper, build_test_mapper
 from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
+from yolov7.layers import pack_convolutions
 from yolov7.modeling import build_detector, reparameterize
 from yolov7.modeling.test_time_augmentation import View, views_from_config, with_views
 from yolov7.utils.device import device_type
@@ -56,7 +57,9 @@ class Predictor:
         # Conv+BN and whatever else training needs and inference does not are folded together;
         # reparameterize asserts that the result gives the same outputs. What is not one of ours
         # (a detectron2 model) runs as it is.
-        self.model = with_views(reparameterize(model).to(memory_format=layout), views)
+        # On the CPU, convolutions then get the kernels' own layout.
+        smaller = reparameterize(model).to(memory_format=layout)
+        self.model = with_views(pack_convolutions(smaller), views)
         self.classes = classes
         self.min_score = min_score
         self._mapper = mapper
