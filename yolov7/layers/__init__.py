@@ -2,6 +2,7 @@
 
 from yolov7.layers.activation import ACTIVATIONS, ModuleFactory, find_activation
 from yolov7.layers.attention import MultiHeadAttention
+from yolov7.layers.batch_norm_folding import fold_batch_norms
 from yolov7.layers.conv import (
     ConvFactory,
     ConvNormAct,
@@ -63,6 +64,7 @@ __all__ = [
     "TransitionFactory",
     "elan_block",
     "find_activation",
+    "fold_batch_norms",
     "freeze_batch_norms",
     "fuse_conv_batch_norm",
     "pack_convolutions",

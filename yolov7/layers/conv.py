@@ -91,7 +91,7 @@ class DepthwiseSeparableConv(nn.Module):
 def fuse_conv_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> nn.Conv2d:
     """Return one convolution with bias that equals `conv` and then `norm` in eval mode.
 
-    The weights are folded in float64, so the only error is the last rounding.
+    See `folded_weights`; the only error is the last rounding.
     """
     fused = nn.Conv2d(
         conv.in_channels,
@@ -104,12 +104,27 @@ def fuse_conv_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d | nn.SyncBatchNor
         padding_mode=conv.padding_mode,
         device="meta",
     )
+    weight, bias = folded_weights(conv, norm)
+    fused.weight = nn.Parameter(weight, conv.weight.requires_grad)
+    fused.bias = nn.Parameter(bias, conv.weight.requires_grad)
+    return fused.train(conv.training)
+
+
+@torch.no_grad()
+def folded_weights(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that equals `conv` and then `norm` in eval mode.
+
+    Args:
+        conv: with or without bias.
+        norm: a batch normalisation with learned or frozen weight and bias.
+
+    Returns:
+        In the number format of the convolution's weight, computed in float64.
+    """
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     shift = -norm.running_mean.double()
     if conv.bias is not None:
         shift = shift + conv.bias.double()
     weight = conv.weight.double() * scale.view(-1, 1, 1, 1)
     bias = shift * scale + norm.bias.double()
-    fused.weight = nn.Parameter(weight.to(conv.weight.dtype), conv.weight.requires_grad)
-    fused.bias = nn.Parameter(bias.to(conv.weight.dtype), conv.weight.requires_grad)
-    return fused.train(conv.training)
+    return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)

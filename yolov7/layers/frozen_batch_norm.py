@@ -54,10 +54,12 @@ class FrozenBatchNorm2d(nn.Module):
 def freeze_batch_norms(module: nn.Module) -> nn.Module:
     """Replace every 2d batch normalisation in a module, in place, by a frozen one of its values.
 
+    Those that keep no running statistics have nothing to freeze and stay.
+
     Returns:
         The module; another one if it is a batch normalisation itself.
     """
-    if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+    if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and module.track_running_stats:
         return _frozen(module)
     for name, child in list(module.named_children()):
         setattr(module, name, freeze_batch_norms(child))

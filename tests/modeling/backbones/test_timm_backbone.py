@@ -7,6 +7,12 @@ from yolov7.config import get_config
 from yolov7.d2 import ShapeSpec
 from yolov7.layers import FrozenBatchNorm2d, freeze_batch_norms
 from yolov7.modeling.backbones import TimmBackbone
+from yolov7.modeling.backbones.timm_backbone import keep_norms
+from yolov7.modeling.reparameterization import (
+    relative_difference,
+    reparameterize,
+    reparameterized_copy,
+)
 from yolov7.utils.errors import ConfigError
 
 
@@ -33,23 +39,24 @@ def random_state(module):
 @pytest.mark.parametrize("dilated", [False, True], ids=["R50", "R50-DC5"])
 def test_resnet50_is_torchvisions_key_by_key(dilated):
     """DETR's backbone: torchvision's ResNet-50 with frozen batch norms, dilated for DC5."""
-    theirs = torchvision.models.resnet50(
-        weights=None,
-        replace_stride_with_dilation=[False, False, dilated],
-        norm_layer=torchvision.ops.FrozenBatchNorm2d,
-    )
-    theirs.fc = nn.Identity()
     strides = (4, 8, 16) if dilated else (4, 8, 16, 32)
-    ours = TimmBackbone(
-        name="resnet50",
-        strides=strides,
-        output_stride=16 if dilated else 32,
-        convert_norms=freeze_batch_norms,
-    )
+    with torch.device("meta"):
+        theirs = torchvision.models.resnet50(
+            weights=None,
+            replace_stride_with_dilation=[False, False, dilated],
+            norm_layer=torchvision.ops.FrozenBatchNorm2d,
+        ).eval()
+        theirs.fc = nn.Identity()
+        ours = TimmBackbone(
+            name="resnet50",
+            strides=strides,
+            output_stride=16 if dilated else 32,
+            convert_norms=freeze_batch_norms,
+        ).eval()
     state = random_state(theirs)
-    theirs.double().eval().load_state_dict(state)
+    theirs.load_state_dict(state, assign=True)
     # strict: the names are torchvision's, all of them and no others
-    ours.double().eval().body.load_state_dict(state)
+    ours.body.load_state_dict(state, assign=True)
     expected = {}
     for stage in (1, 2, 3, 4):
         theirs.get_submodule(f"layer{stage}").register_forward_hook(
@@ -231,3 +238,62 @@ def test_from_config():
 def test_wrong_keys(options, message):
     with pytest.raises(ConfigError, match=message), torch.device("meta"):
         TimmBackbone(config(*options), ShapeSpec(channels=3))
+
+
+def with_trained_norms(backbone):
+    """Running statistics and scales as after some training."""
+    torch.manual_seed(0)
+    norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d | FrozenBatchNorm2d)]
+    for norm in norms:
+        nn.init.normal_(norm.running_mean, std=0.1)
+        nn.init.normal_(norm.bias, std=0.1)
+        nn.init.uniform_(norm.running_var, 0.5, 1.5)
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+    return len(norms)
+
+
+def probe(backbone):
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()
+    with torch.inference_mode():
+        return backbone(images)
+
+
+def check_folding(name, convert_norms=keep_norms):
+    backbone = TimmBackbone(name=name, convert_norms=convert_norms)
+    norms = with_trained_norms(backbone)
+    smaller = reparameterize(backbone, probe=probe)
+    assert with_trained_norms(smaller) == 0
+    difference = relative_difference(probe(smaller.double()), probe(backbone.eval().double()))
+    assert difference < 1e-5
+    assert (difference > 0) == (norms > 0)
+    return norms
+
+
+@pytest.mark.parametrize("convert_norms", [keep_norms, freeze_batch_norms])
+def test_every_norm_of_a_resnet_is_folded(convert_norms):
+    assert check_folding("resnet18", convert_norms) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50d", "res2net50_26w_4s", "efficientnet_b0", "mobilenetv3_large_100",
+        "tf_efficientnet_lite0", "regnetx_004", "regnety_004", "hgnetv2_b0", "cs3darknet_m",
+    ],
+)  # fmt: skip
+def test_every_norm_of_other_families_is_folded(name):
+    assert check_folding(name) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pvt_v2_b0", "swin_tiny_patch4_window7_224", "convnext_tiny"])
+def test_models_without_batch_norms_stay_as_they_are(name):
+    assert check_folding(name) == 0
+
+
+def test_folding_on_the_meta_device():
+    with torch.device("meta"):
+        smaller = reparameterized_copy(TimmBackbone(name="resnet18", freeze_at=2))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in smaller.modules())
+    assert smaller.train().eval().body.conv1.bias.is_meta

@@ -11,7 +11,7 @@ from timm.layers import Format
 from torch import Tensor, nn
 
 from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
-from yolov7.layers import FrozenBatchNorm2d, freeze_batch_norms
+from yolov7.layers import FrozenBatchNorm2d, fold_batch_norms, freeze_batch_norms
 from yolov7.modeling.backbones.timm_models import (
     FeatureMap,
     create_features,
@@ -85,6 +85,7 @@ class TimmBackbone(Backbone):
         indices = tuple(feature.index for feature in chosen)
         body = create_features(name, out_indices=indices, **arguments)
         self._channels_last = getattr(body, "output_fmt", Format.NCHW) == Format.NHWC
+        self._in_channels = in_channels
         self._side_multiple = family_of(name).side_multiple
         self.body = convert_norms(body)
         if convert_norms is freeze_batch_norms and not _has(body, FrozenBatchNorm2d):
@@ -127,6 +128,13 @@ class TimmBackbone(Backbone):
         if self._channels_last:
             maps = [values.permute(0, 3, 1, 2).contiguous() for values in maps]
         return dict(zip(self._out_features, maps, strict=True))
+
+    def to_deploy(self) -> TimmBackbone:
+        """Fold batch norms into convolutions; see `yolov7.modeling.reparameterization`."""
+        weight = next(self.body.parameters())
+        side = 2 * max(self._out_feature_strides.values())
+        fold_batch_norms(self.body, weight.new_zeros(1, self._in_channels, side, side))
+        return self
 
     def _frozen_modules(self) -> Iterator[nn.Module]:
         # By name: the modules themselves may be exchanged, for synchronised batch norms.
