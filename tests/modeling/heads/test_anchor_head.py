@@ -89,13 +89,13 @@ def test_anchors_belong_to_the_config_and_follow_the_model():
 @pytest.mark.parametrize("cast", ["half", "bfloat16", "double", "float"])
 def test_a_cast_does_not_round_the_anchors(cast):
     """459 has more than the 8 bits of bfloat16, 100.3 more than the 11 of half precision."""
-    sizes = [[[100.3, 459]], [[2049, 7]]]
+    sizes = [[[100.3, 459]], [[2049, 70]]]
     head = make_head(anchors=sizes)
     getattr(head, cast)()
     assert head.anchors.dtype == torch.float32
-    assert head.anchors.flatten().tolist() == pytest.approx([100.3, 459, 2049, 7], rel=1e-7)
+    assert head.anchors.flatten().tolist() == pytest.approx([100.3, 459, 2049, 70], rel=1e-7)
     head.to("meta").to_empty(device="cpu")
-    assert head.anchors.flatten().tolist() == pytest.approx([100.3, 459, 2049, 7], rel=1e-7)
+    assert head.anchors.flatten().tolist() == pytest.approx([100.3, 459, 2049, 70], rel=1e-7)
 
 
 def test_from_config():

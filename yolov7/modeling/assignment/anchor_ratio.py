@@ -13,6 +13,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import at_least_float32, elementwise_iou
+from yolov7.utils.expectations import expect
 
 
 @ASSIGNER_REGISTRY.register()
@@ -28,11 +29,13 @@ class AnchorRatio:
         num_cells: 3 or 5 cells around the centre.
 
     Raises:
-        ConfigError: ``num_cells`` is neither.
+        ConfigError: ``num_cells`` is neither, or the ratio not above 1.
     """
 
     @configurable
     def __init__(self, *, max_anchor_ratio: float = 4.0, num_cells: int = 3) -> None:
+        ratio_key = "MODEL.ASSIGNER.MAX_ANCHOR_RATIO"
+        expect(max_anchor_ratio > 1, ratio_key, "more than 1", max_anchor_ratio)
         self.max_anchor_ratio = max_anchor_ratio
         self.num_cells = check_num_cells(num_cells)
 

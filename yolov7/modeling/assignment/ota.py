@@ -22,6 +22,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import at_least_float32
+from yolov7.utils.expectations import expect
 
 
 @ASSIGNER_REGISTRY.register()
@@ -66,7 +67,8 @@ class OTA:
             when None; it changes memory and speed, never the result.
 
     Raises:
-        ConfigError: ``num_cells`` is neither 3 nor 5.
+        ConfigError: ``num_cells`` is neither 3 nor 5, the ratio not above 1, ``top_k`` less than 1
+            or a cost below 0.
     """
 
     @configurable
@@ -80,6 +82,11 @@ class OTA:
         iou_cost: float = 3.0,
         max_pairs: int | None = None,
     ) -> None:
+        ratio_key = "MODEL.ASSIGNER.MAX_ANCHOR_RATIO"
+        expect(max_anchor_ratio > 1, ratio_key, "more than 1", max_anchor_ratio)
+        expect(top_k >= 1, "MODEL.ASSIGNER.TOP_K", "at least 1", top_k)
+        costs = (class_cost, iou_cost)
+        expect(min(costs) >= 0, "MODEL.ASSIGNER: CLASS_COST and IOU_COST", "at least 0", costs)
         self.max_anchor_ratio = max_anchor_ratio
         self.num_cells = check_num_cells(num_cells)
         self.top_k = top_k

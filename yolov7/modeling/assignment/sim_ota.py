@@ -22,6 +22,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import at_least_float32
+from yolov7.utils.expectations import expect
 
 OUTSIDE_WINDOW_COST = 1e6
 """Added to the cost of a candidate that lies outside the object's own window."""
@@ -63,6 +64,9 @@ class SimOTA:
         iou_cost: weight of the IoU cost.
         max_pairs: bound on the (object, candidate) pairs in memory at once, chosen by the device
             when None; it changes memory and speed, never the result.
+
+    Raises:
+        ConfigError: ``top_k`` is less than 1, or a cost below 0.
     """
 
     @configurable
@@ -75,6 +79,9 @@ class SimOTA:
         iou_cost: float = 3.0,
         max_pairs: int | None = None,
     ) -> None:
+        expect(top_k >= 1, "MODEL.ASSIGNER.TOP_K", "at least 1", top_k)
+        costs = (class_cost, iou_cost)
+        expect(min(costs) >= 0, "MODEL.ASSIGNER: CLASS_COST and IOU_COST", "at least 0", costs)
         self.center_radius = center_radius
         self.top_k = top_k
         self.class_cost = class_cost

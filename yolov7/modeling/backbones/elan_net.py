@@ -20,8 +20,9 @@ from yolov7.layers import (
     yolo_batch_norm,
 )
 from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
-from yolov7.modeling.scaling import scaled_depth, scaled_width
+from yolov7.modeling.scaling import elan_depth, scaled_width
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect, expect_widths
 from yolov7.utils.names import look_up
 
 STEMS: Mapping[str, TransitionFactory] = {
@@ -118,19 +119,23 @@ class ELANNet(Backbone):
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
         """Layers from `MODEL.ELAN`; `MODEL.YOLO` scales transitions and the depth of blocks."""
         elan = cfg.MODEL.ELAN
+        expect(elan.PICK_EVERY >= 1, "MODEL.ELAN.PICK_EVERY", "at least 1", elan.PICK_EVERY)
+        stem = elan.STEM_CHANNELS
+        expect(stem >= 1, "MODEL.ELAN.STEM_CHANNELS", "at least 1", stem)
+        before = expect_widths(elan.TRANSITION_CHANNELS, "MODEL.ELAN.TRANSITION_CHANNELS")
+        after = expect_widths(elan.CHANNELS, "MODEL.ELAN.CHANNELS")
         return {
             "in_channels": input_shape.channels,
             "stem": look_up(STEMS, elan.STEM, "MODEL.ELAN.STEM"),
-            "stem_channels": scaled_width(cfg, elan.STEM_CHANNELS),
+            "stem_channels": scaled_width(cfg, stem),
             "transitions": [
                 look_up(TRANSITIONS, name, "MODEL.ELAN.TRANSITIONS") for name in elan.TRANSITIONS
             ],
-            "transition_channels": [scaled_width(cfg, n) for n in elan.TRANSITION_CHANNELS],
-            "channels": [scaled_width(cfg, n) for n in elan.CHANNELS],
-            "hidden_channels": elan.HIDDEN_CHANNELS,
-            "num_convs": max(scaled_depth(cfg, elan.CONVS), 1),
+            "transition_channels": [scaled_width(cfg, width) for width in before],
+            "channels": [scaled_width(cfg, width) for width in after],
+            "hidden_channels": expect_widths(elan.HIDDEN_CHANNELS, "MODEL.ELAN.HIDDEN_CHANNELS"),
+            **elan_depth(cfg),
             "pick_every": elan.PICK_EVERY,
-            "num_branches": elan.BRANCHES,
             "out_features": stages_of_strides(
                 cfg.MODEL.NECK.IN_STRIDES, stage_strides(len(elan.CHANNELS)), backbone="ELANNet"
             ),

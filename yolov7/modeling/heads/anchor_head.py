@@ -25,6 +25,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import HEAD_REGISTRY
 from yolov7.modeling.scaling import scaled_width
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect, expect_widths
 from yolov7.utils.names import look_up
 
 
@@ -77,8 +78,7 @@ class AnchorHead(nn.Module):
             ConfigError: there is no class, or anchors or widths do not fit the levels.
         """
         super().__init__()
-        if num_classes < 1:
-            raise ConfigError(f"MODEL.YOLO.CLASSES: expected at least 1, got {num_classes}")
+        expect(num_classes >= 1, "MODEL.YOLO.CLASSES", "at least 1", num_classes)
         ordered = sorted(input_shape.items(), key=lambda item: item[1].stride)
         self._input_names = [name for name, _ in ordered]
         self._strides = [spec.stride for _, spec in ordered]
@@ -124,11 +124,11 @@ class AnchorHead(nn.Module):
         Raises:
             ConfigError: there is not one width for each level.
         """
-        widths = cfg.MODEL.AUXILIARY_HEAD.CHANNELS
+        widths = expect_widths(cfg.MODEL.AUXILIARY_HEAD.CHANNELS, "MODEL.AUXILIARY_HEAD.CHANNELS")
         if len(widths) != len(input_shape):
             raise ConfigError(
                 f"MODEL.AUXILIARY_HEAD.CHANNELS: expected {len(input_shape)} widths, one for each "
-                f"of {', '.join(input_shape)}, got {list(widths)}"
+                f"of {', '.join(input_shape)}, got {widths}"
             )
         return cls(
             **cls._common_arguments(cfg, input_shape),
@@ -196,18 +196,26 @@ def _checked_anchors(
     """Nested lists (L, A, 2) of pixels as they were given.
 
     Raises:
-        ConfigError: they are no such lists, or do not fit the levels.
+        ConfigError: they are no such lists, do not fit the levels, or stand in the wrong order.
     """
-    counts = [len(level) for level in anchors]
-    pairs = [pair for level in anchors for pair in level]
-    if (
-        len(counts) != len(strides)
-        or len(set(counts)) != 1
-        or 0 in counts
-        or any(len(pair) != 2 or min(pair) <= 0 for pair in pairs)
-    ):
-        raise ConfigError(
-            f"MODEL.YOLO.ANCHORS: expected for each of the strides {list(strides)} equally many "
-            f"[width, height] in pixels, got {[list(map(list, level)) for level in anchors]}"
-        )
+    key = "MODEL.YOLO.ANCHORS"
+    is_nested = all(isinstance(level, list | tuple) for level in anchors)
+    fits = (
+        is_nested
+        and len(anchors) == len(strides)
+        and len({len(level) for level in anchors}) == 1
+        and len(anchors[0]) > 0
+        and all(_is_size(pair) for level in anchors for pair in level)
+    )
+    wanted = f"for each of the strides {list(strides)} equally many [width, height] in pixels"
+    expect(fits, key, wanted, anchors)
+    areas = [sum(width * height for width, height in level) for level in anchors]
+    wanted = f"the smallest anchors first, for stride {strides[0]}"
+    expect(areas[0] <= areas[-1], key, wanted, anchors)
     return [[list(pair) for pair in level] for level in anchors]
+
+
+def _is_size(pair: object) -> bool:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return all(isinstance(side, int | float) and side > 0 for side in pair)

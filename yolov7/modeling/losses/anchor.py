@@ -14,12 +14,13 @@ from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
-from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses
+from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses, term_weights
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class")
 
@@ -86,6 +87,7 @@ class AnchorCriterion(nn.Module):
     Attributes:
         loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
         trains_single_class: False: the postprocessor must not read a single class's logit.
+        compares_auxiliary: False: it has no losses for an auxiliary head.
 
     Args:
         assigner: called with predictions, decoded boxes and targets.
@@ -104,6 +106,7 @@ class AnchorCriterion(nn.Module):
     """
 
     trains_single_class = False
+    compares_auxiliary = False
 
     @configurable
     def __init__(
@@ -140,20 +143,21 @@ class AnchorCriterion(nn.Module):
 
         The weights are scaled by levels, classes and ``INPUT.INPUT_SIZE``; the batch size is
         ``SOLVER.IMS_PER_BATCH``.
+
+        Raises:
+            ConfigError: a number is out of range.
         """
-        criterion = cfg.MODEL.CRITERION
-        height, width = cfg.INPUT.INPUT_SIZE
+        criterion, size = cfg.MODEL.CRITERION, cfg.INPUT.INPUT_SIZE
+        _check_numbers(criterion, size)
         return {
             "assigner": build_assigner(cfg),
             "box_coder": box_coder,
             **elementwise_losses(cfg),
             "loss_weights": scaled_weights(
-                box=criterion.BOX_WEIGHT,
-                objectness=criterion.OBJECTNESS_WEIGHT,
-                classes=criterion.CLASS_WEIGHT,
+                **term_weights(cfg),
                 num_levels=len(criterion.LEVEL_BALANCE),
                 num_classes=cfg.MODEL.YOLO.CLASSES,
-                image_size=(height, width),
+                image_size=tuple(size),
             ),
             "level_balance": criterion.LEVEL_BALANCE,
             "batch_size": cfg.SOLVER.IMS_PER_BATCH,
@@ -304,3 +308,15 @@ class AnchorCriterion(nn.Module):
         hard = functional.one_hot(labels, num_classes).to(logits.dtype)
         wanted = hard * (1 - self.label_smoothing) + self.label_smoothing / 2
         return self.class_loss(logits, wanted).mean(dim=1)
+
+
+def _check_numbers(criterion: CfgNode, size: Sequence[int]) -> None:
+    is_size = len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)
+    expect(is_size, "INPUT.INPUT_SIZE", "[height, width] in pixels", size)
+    key, balance = "MODEL.CRITERION", criterion.LEVEL_BALANCE
+    fits = all(isinstance(weight, int | float) and weight >= 0 for weight in balance)
+    wanted = "for each of the head's levels, finest first, a number >= 0"
+    expect(fits and len(balance) > 0, f"{key}.LEVEL_BALANCE", wanted, balance)
+    share, smoothing = criterion.OBJECTNESS_IOU_SHARE, criterion.LABEL_SMOOTHING
+    expect(0 <= share <= 1, f"{key}.OBJECTNESS_IOU_SHARE", "a number in [0, 1]", share)
+    expect(0 <= smoothing < 1, f"{key}.LABEL_SMOOTHING", "a number in [0, 1)", smoothing)

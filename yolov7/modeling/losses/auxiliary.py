@@ -18,6 +18,7 @@ from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY, GUIDANCE_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 
 @CRITERION_REGISTRY.register()
@@ -43,6 +44,8 @@ class AuxiliaryCriterion(nn.Module):
         self, *, lead: AnchorCriterion, guidance: Guidance, auxiliary_weight: float = 0.25
     ) -> None:
         super().__init__()
+        key = "MODEL.CRITERION.AUXILIARY_WEIGHT"
+        expect(auxiliary_weight >= 0, key, "a number >= 0", auxiliary_weight)
         self.lead = lead
         self.guidance = guidance
         self.auxiliary_weight = auxiliary_weight
@@ -51,6 +54,11 @@ class AuxiliaryCriterion(nn.Module):
     def assigner(self) -> Assigner:
         """The lead head's."""
         return self.lead.assigner
+
+    @property
+    def level_balance(self) -> tuple[float, ...]:
+        """The lead's, which counts for both heads."""
+        return self.lead.level_balance
 
     @property
     def loss_weights(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
-from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses
+from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses, term_weights
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import CRITERION_REGISTRY
@@ -43,6 +43,7 @@ class DenseCriterion(nn.Module):
     Attributes:
         loss_weights: ``{name: weight}``, read at every call. It may be changed during training;
             YOLOX raises ``loss_l1`` from 0 for its last phase.
+        compares_auxiliary: False: it has no losses for an auxiliary head.
 
     Args:
         assigner: called with predictions, decoded boxes and targets.
@@ -55,6 +56,8 @@ class DenseCriterion(nn.Module):
     Raises:
         ValueError: when the weights' names are others.
     """
+
+    compares_auxiliary = False
 
     @configurable
     def __init__(
@@ -83,15 +86,15 @@ class DenseCriterion(nn.Module):
 
         ``loss_l1`` starts at 0: ``L1_WEIGHT`` is for the last phase, which the engine knows of.
         """
-        criterion = cfg.MODEL.CRITERION
+        weights = term_weights(cfg)
         return {
             "assigner": build_assigner(cfg),
             "box_coder": box_coder,
             **elementwise_losses(cfg),
             "loss_weights": {
-                "loss_box": criterion.BOX_WEIGHT,
-                "loss_objectness": criterion.OBJECTNESS_WEIGHT,
-                "loss_class": criterion.CLASS_WEIGHT,
+                "loss_box": weights["box"],
+                "loss_objectness": weights["objectness"],
+                "loss_class": weights["classes"],
                 "loss_l1": 0.0,
             },
         }

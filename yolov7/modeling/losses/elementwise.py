@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from yolov7.d2 import CfgNode
 from yolov7.modeling.build import find_component
 from yolov7.modeling.registries import LOSS_REGISTRY
+from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 ElementwiseLoss = Callable[[Tensor, Tensor], Tensor]
 """Called with what is predicted and what is wanted; no reduction."""
@@ -22,7 +25,8 @@ def elementwise_losses(cfg: CfgNode) -> dict[str, ElementwiseLoss]:
         `{"box_loss", "class_loss", "objectness_loss"}`.
 
     Raises:
-        ConfigError: there is no such loss.
+        ConfigError: there is no such loss, it compares something else, or a number of focal loss
+            is out of range.
     """
     criterion = cfg.MODEL.CRITERION
     names = {
@@ -30,9 +34,46 @@ def elementwise_losses(cfg: CfgNode) -> dict[str, ElementwiseLoss]:
         "class_loss": criterion.CLASS_LOSS,
         "objectness_loss": criterion.OBJECTNESS_LOSS,
     }
-    numbers = {"focal": {"alpha": criterion.FOCAL_ALPHA, "gamma": criterion.FOCAL_GAMMA}}
+    alpha, gamma = criterion.FOCAL_ALPHA, criterion.FOCAL_GAMMA
+    expect(0 <= alpha <= 1, "MODEL.CRITERION.FOCAL_ALPHA", "a number in [0, 1]", alpha)
+    expect(gamma >= 0, "MODEL.CRITERION.FOCAL_GAMMA", "a number >= 0", gamma)
+    numbers = {"focal": {"alpha": alpha, "gamma": gamma}}
     losses = {}
     for part, name in names.items():
         loss = find_component(LOSS_REGISTRY, name, f"MODEL.CRITERION.{part.upper()}")
         losses[part] = partial(loss, **numbers[name]) if name in numbers else loss
+        _check_kind(losses[part], name, part)
     return losses
+
+
+def term_weights(cfg: CfgNode) -> dict[str, float]:
+    """The weights of the terms that those losses make.
+
+    Returns:
+        `{"box", "objectness", "classes"}`.
+
+    Raises:
+        ConfigError: one is negative.
+    """
+    criterion = cfg.MODEL.CRITERION
+    weights = {
+        "box": criterion.BOX_WEIGHT,
+        "objectness": criterion.OBJECTNESS_WEIGHT,
+        "classes": criterion.CLASS_WEIGHT,
+    }
+    keys = ("BOX_WEIGHT", "OBJECTNESS_WEIGHT", "CLASS_WEIGHT")
+    for key, weight in zip(keys, weights.values(), strict=True):
+        expect(weight >= 0, f"MODEL.CRITERION.{key}", "a number >= 0", weight)
+    return weights
+
+
+def _check_kind(loss: ElementwiseLoss, name: str, part: str) -> None:
+    """Refuse losses of boxes for classes and the other way round, by what they give."""
+    two_boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2, device="cpu")
+    wanted = (2,) if part == "box_loss" else (2, 4)
+    if tuple(loss(two_boxes, two_boxes).shape) != wanted:
+        things = {(2,): "boxes, one number a box", (2, 4): "logits, one number each"}
+        raise ConfigError(
+            f"MODEL.CRITERION.{part.upper()}: expected a loss of {things[wanted]}, got '{name}', "
+            "which is of another kind"
+        )

@@ -19,6 +19,7 @@ from yolov7.modeling.heads import AnchorHead
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import CenteredPadding
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 
 @META_ARCH_REGISTRY.register()
@@ -40,7 +41,8 @@ class YOLOV7(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: the head has no anchors, or the neck nothing for an auxiliary head.
+            ConfigError: the head has no anchors, the neck nothing for an auxiliary head, or the
+                criterion is for another one.
         """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
@@ -55,12 +57,14 @@ class YOLOV7(Detector):
         # The logit of a single class counts where it is trained.
         trains_single_class = getattr(criterion, "trains_single_class", True)
         postprocessor = "DensePostprocessor" if trains_single_class else "AnchorPostprocessor"
+        auxiliary_head = _build_auxiliary_head(cfg, neck)
+        _check_criterion(cfg, criterion, len(head.anchors), auxiliary_head)
         coarsest = max(spec.stride for spec in neck.output_shape().values())
         return {
             "backbone": backbone,
             "neck": neck,
             "head": head,
-            "auxiliary_head": _build_auxiliary_head(cfg, neck),
+            "auxiliary_head": auxiliary_head,
             "criterion": criterion,
             "postprocessor": build_postprocessor(cfg, postprocessor, box_coder=box_coder),
             "num_classes": cfg.MODEL.YOLO.CLASSES,
@@ -81,3 +85,20 @@ def _build_auxiliary_head(cfg: CfgNode, neck: nn.Module) -> nn.Module | None:
             "auxiliary head; use ELANPAFPN, or leave CHANNELS empty"
         )
     return AnchorHead.auxiliary(cfg, neck.auxiliary_shape())
+
+
+def _check_criterion(
+    cfg: CfgNode, criterion: nn.Module, num_levels: int, auxiliary_head: nn.Module | None
+) -> None:
+    """Refuse at once what the first step of training would."""
+    name = cfg.MODEL.CRITERION.NAME
+    if auxiliary_head is not None and not getattr(criterion, "compares_auxiliary", True):
+        raise ConfigError(
+            f"MODEL.CRITERION.NAME: {name} has no losses for an auxiliary head. Take "
+            "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
+        )
+    balance = getattr(criterion, "level_balance", None)
+    if balance is not None:
+        wanted = f"{num_levels} numbers, one for each level of the head, finest first"
+        fits = len(balance) == num_levels
+        expect(fits, "MODEL.CRITERION.LEVEL_BALANCE", wanted, list(balance))

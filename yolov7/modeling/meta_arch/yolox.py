@@ -35,10 +35,17 @@ class YOLOX(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: there is one class, whose logit the criterion does not train.
+            ConfigError: the head has anchors, or there is one class, whose logit the criterion does
+                not train.
         """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
+        head = build_head(cfg, neck.output_shape())
+        if hasattr(head, "anchors"):
+            raise ConfigError(
+                "MODEL.HEAD.NAME: META_ARCHITECTURE YOLOX reads boxes without anchors, and "
+                f"{cfg.MODEL.HEAD.NAME} has some. Fitting: DecoupledHead"
+            )
         box_coder = YOLOXBoxCoder()
         criterion = build_criterion(cfg, box_coder=box_coder)
         if cfg.MODEL.YOLO.CLASSES == 1 and not getattr(criterion, "trains_single_class", True):
@@ -50,7 +57,7 @@ class YOLOX(Detector):
         return {
             "backbone": backbone,
             "neck": neck,
-            "head": build_head(cfg, neck.output_shape()),
+            "head": head,
             "criterion": criterion,
             "postprocessor": build_postprocessor(cfg, box_coder=box_coder),
             "num_classes": cfg.MODEL.YOLO.CLASSES,

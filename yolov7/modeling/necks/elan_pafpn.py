@@ -26,8 +26,9 @@ from yolov7.layers import (
 )
 from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride, tap_name
 from yolov7.modeling.registries import NECK_REGISTRY
-from yolov7.modeling.scaling import scaled_depth, scaled_width
+from yolov7.modeling.scaling import elan_depth, scaled_width
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect, expect_widths
 from yolov7.utils.names import look_up
 
 POOLINGS: Mapping[str, Callable[..., nn.Module]] = {
@@ -132,6 +133,13 @@ class ELANPAFPN(nn.Module):
                 f"MODEL.NECK.IN_STRIDES {list(in_strides)}, got {list(out_channels)} and "
                 f"{list(hidden_channels)}"
             )
+        conv_channels = [int(width * conv_ratio) for width in hidden_channels]
+        expect(
+            min(conv_channels) >= 1,
+            "MODEL.ELAN_PAFPN.CONV_RATIO",
+            f"a part that leaves channels of HIDDEN_CHANNELS {list(hidden_channels)}",
+            conv_ratio,
+        )
         self._input_names = select_by_stride(input_shape, in_strides)
         shapes = [
             ShapeSpec(channels=channels, stride=stride)
@@ -146,7 +154,7 @@ class ELANPAFPN(nn.Module):
                 before,
                 after,
                 hidden_channels=hidden_channels[level],
-                conv_channels=int(hidden_channels[level] * conv_ratio),
+                conv_channels=conv_channels[level],
                 num_convs=num_convs,
                 pick_every=pick_every,
                 num_branches=num_branches,
@@ -179,15 +187,18 @@ class ELANPAFPN(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
         """Layers from `MODEL.ELAN_PAFPN` and `MODEL.ELAN`, multipliers from `MODEL.YOLO`."""
         elan, neck = cfg.MODEL.ELAN, cfg.MODEL.ELAN_PAFPN
+        expect(neck.PICK_EVERY >= 1, "MODEL.ELAN_PAFPN.PICK_EVERY", "at least 1", neck.PICK_EVERY)
+        widths = expect_widths(neck.CHANNELS, "MODEL.ELAN_PAFPN.CHANNELS")
         return {
             "input_shape": input_shape,
             "in_strides": sorted(cfg.MODEL.NECK.IN_STRIDES),
-            "out_channels": [scaled_width(cfg, channels) for channels in neck.CHANNELS],
-            "hidden_channels": neck.HIDDEN_CHANNELS,
+            "out_channels": [scaled_width(cfg, width) for width in widths],
+            "hidden_channels": expect_widths(
+                neck.HIDDEN_CHANNELS, "MODEL.ELAN_PAFPN.HIDDEN_CHANNELS"
+            ),
             "conv_ratio": neck.CONV_RATIO,
-            "num_convs": max(scaled_depth(cfg, elan.CONVS), 1),
+            **elan_depth(cfg),
             "pick_every": neck.PICK_EVERY,
-            "num_branches": elan.BRANCHES,
             "pooling": look_up(POOLINGS, neck.POOLING, "MODEL.ELAN_PAFPN.POOLING"),
             "transition": look_up(TRANSITIONS, neck.TRANSITION, "MODEL.ELAN_PAFPN.TRANSITION"),
             "activation": find_activation(elan.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),

@@ -17,6 +17,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import POSTPROCESSOR_REGISTRY
 from yolov7.ops.box_ops import clip_boxes, nonempty_boxes
 from yolov7.ops.nms import NMS_TYPES
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
 
 FIRST_ROUND = 1024
@@ -87,18 +88,30 @@ class DensePostprocessor:
         """Read thresholds, limits and choices; the family gives the coder.
 
         Raises:
-            ConfigError: for an unknown ``MODEL.NMS_TYPE`` or ``MODEL.CLASSES_PER_BOX``.
+            ConfigError: for an unknown ``MODEL.NMS_TYPE`` or ``MODEL.CLASSES_PER_BOX``, or a
+                number out of range.
         """
+        yolo, test = cfg.MODEL.YOLO, cfg.TEST
+        for key, share in {
+            "MODEL.YOLO.CONF_THRESHOLD": yolo.CONF_THRESHOLD,
+            "MODEL.YOLO.NMS_THRESHOLD": yolo.NMS_THRESHOLD,
+        }.items():
+            expect(0 <= share <= 1, key, "a number in [0, 1]", share)
+        for key, limit in {
+            "TEST.DETECTIONS_PER_IMAGE": test.DETECTIONS_PER_IMAGE,
+            "TEST.CANDIDATES_PER_IMAGE": test.CANDIDATES_PER_IMAGE,
+        }.items():
+            expect(limit >= 1, key, "at least 1", limit)
         nms = look_up(NMS_TYPES, cfg.MODEL.NMS_TYPE, "MODEL.NMS_TYPE")
         return {
             "box_coder": box_coder,
-            "score_threshold": cfg.MODEL.YOLO.CONF_THRESHOLD,
-            "nms": partial(nms, threshold=cfg.MODEL.YOLO.NMS_THRESHOLD),
-            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "score_threshold": yolo.CONF_THRESHOLD,
+            "nms": partial(nms, threshold=yolo.NMS_THRESHOLD),
+            "max_detections": test.DETECTIONS_PER_IMAGE,
             "class_choice": look_up(
                 CLASSES_PER_BOX, cfg.MODEL.CLASSES_PER_BOX, "MODEL.CLASSES_PER_BOX"
             ),
-            "max_candidates": cfg.TEST.CANDIDATES_PER_IMAGE,
+            "max_candidates": test.CANDIDATES_PER_IMAGE,
         }
 
     def __call__(
