@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import torch
 from bm_mosaic import synthetic_photo
-from harness import alternate, compare, summarize, write_result
+from harness import CONFIGS, alternate, compare, print_rows, summarize, write_result
 from peer_yolox import CONFIDENCE, NMS, PeerYOLOX, authors_labels
 from torch import nn
 
@@ -45,7 +45,6 @@ from yolov7.engine.training_speed import TrainingSpeed
 from yolov7.modeling import build_detector
 from yolov7.ops import clip_boxes, nonempty_boxes
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "coco"
 SIZES = {"nano": 416, "s": 640}
 OBJECTS = 16
 
@@ -355,20 +354,6 @@ PARTS: dict[str, Callable[[Measurement], dict[str, Any]]] = {
     "training": Measurement.training,
     "inference": Measurement.inference,
 }
-
-
-def print_rows(title: str, result: dict[str, Any]) -> None:
-    """Every timing in a tree of results, a line each."""
-    for name, value in result.items():
-        if not isinstance(value, dict):
-            continue
-        if "median_s" in value:
-            print(
-                f"{title:<44} {name:<24}{1e3 * value['median_s']:10.1f} ms"
-                f"{value['ratio']:8.2f} times as fast"
-            )
-        else:
-            print_rows(f"{title} / {name}", value)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,19 @@ from yolov7.analysis import alternate, compare, summarize
 from yolov7.utils.atomic import atomic_write_json
 from yolov7.utils.environment import describe_machine
 
-__all__ = ["RESULTS", "alternate", "compare", "describe_machine", "summarize", "write_result"]
+__all__ = [
+    "CONFIGS",
+    "RESULTS",
+    "alternate",
+    "compare",
+    "describe_machine",
+    "print_rows",
+    "summarize",
+    "write_result",
+]
 
 RESULTS = Path(__file__).resolve().parent / "results"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "coco"
 
 
 def write_result(name: str, result: Mapping[str, Any], folder: Path | None = None) -> Path:
@@ -21,3 +31,17 @@ def write_result(name: str, result: Mapping[str, Any], folder: Path | None = Non
     file = folder / f"{name}.json"
     atomic_write_json(file, {"machine": describe_machine(), **result}, indent=2)
     return file
+
+
+def print_rows(title: str, result: dict[str, Any]) -> None:
+    """Every timing in a tree of results, a line each."""
+    for name, value in result.items():
+        if not isinstance(value, dict):
+            continue
+        if "median_s" in value:
+            print(
+                f"{title:<44} {name:<36}{1e3 * value['median_s']:10.1f} ms"
+                f"{1e3 * value['fastest_s']:10.1f} at best{value['ratio']:8.2f} times as fast"
+            )
+        else:
+            print_rows(f"{title} / {name}", value)

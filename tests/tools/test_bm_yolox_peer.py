@@ -71,7 +71,7 @@ def test_what_workers_made_before_is_skipped(benchmark):
 
 
 def test_rows_of_a_tree(benchmark, capsys):
-    row = {"median_s": 0.5, "ratio": 2.0}
+    row = {"median_s": 0.5, "fastest_s": 0.25, "ratio": 2.0}
     benchmark.print_rows("nano", {"step": {"ours": row}, "loss": {"ours": 3.0}, "count": 3})
     (line,) = capsys.readouterr().out.splitlines()
-    assert " ".join(line.split()) == "nano / step ours 500.0 ms 2.00 times as fast"
+    assert " ".join(line.split()) == "nano / step ours 500.0 ms 250.0 at best 2.00 times as fast"
