@@ -13,8 +13,9 @@ def add_model_config(cfg: CfgNode) -> None:
     model.PADDED_VALUE = 114.0
     # How overlapping detections are thinned out: "normal" (within a class) or "agnostic".
     model.NMS_TYPE = "normal"
-    # A box is reported with its "best" class (YOLOX) or with "every" class that reaches the
-    # threshold (YOLOv7). Predictor and demo always take the best.
+    # A box is reported with its "best" class (YOLOX, DETR) or with "every" class that reaches the
+    # threshold (YOLOv7; Anchor DETR, of which the best pairs of a query and a class are reported).
+    # Predictor and demo always take the best.
     model.CLASSES_PER_BOX = "best"
 
     # Memory layout of the network and its pictures: "contiguous" or "channels_last" (faster on

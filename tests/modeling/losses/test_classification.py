@@ -7,6 +7,7 @@ import torch
 from torchvision.ops import sigmoid_focal_loss
 
 from yolov7.modeling.losses import bce, focal
+from yolov7.modeling.losses.classification import focal_of_negatives
 from yolov7.modeling.registries import LOSS_REGISTRY
 
 
@@ -35,3 +36,11 @@ def test_shape_is_kept_and_extremes_are_finite(loss) -> None:
     value.sum().backward()
     assert bool(value.isfinite().all())
     assert bool(logits.grad.isfinite().all())
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.4, 1.5)])
+def test_focal_of_negatives(alpha, gamma) -> None:
+    logits = torch.linspace(-60, 60, 241, dtype=torch.float64)
+    expected = focal(logits, torch.zeros_like(logits), alpha=alpha, gamma=gamma)
+    found = focal_of_negatives(logits, alpha=alpha, gamma=gamma)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-15)

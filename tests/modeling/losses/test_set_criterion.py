@@ -13,11 +13,10 @@ from yolov7.modeling import build_criterion
 from yolov7.modeling.assignment import HungarianMatcher
 from yolov7.modeling.assignment.class_costs import FocalCost
 from yolov7.modeling.losses import (
+    FocalClassLoss,
     SetCriterion,
-    SigmoidClassLoss,
     SoftmaxClassLoss,
     ciou,
-    focal,
     giou,
     normalization,
     set_criterion,
@@ -57,7 +56,7 @@ def softmax_criterion(**changes) -> SetCriterion:
 def sigmoid_criterion(**changes) -> SetCriterion:
     parts = {
         "assigner": HungarianMatcher(class_cost=FocalCost(), class_weight=2.0),
-        "class_loss": SigmoidClassLoss(focal),
+        "class_loss": FocalClassLoss(),
         "scores": SigmoidScores(),
     }
     return softmax_criterion(**(parts | changes))
@@ -317,7 +316,7 @@ def test_config(query_cases) -> None:
     }  # fmt: skip
     node.CLASS_LOSS = "focal"
     criterion = build_criterion(cfg)
-    assert criterion.class_loss.loss.keywords == {"alpha": 0.4, "gamma": 1.0}
+    assert (criterion.class_loss.alpha, criterion.class_loss.gamma) == (0.4, 1.0)
     assert criterion.scores.num_logits(80) == 80
     node.CLASS_LOSS = "sigmoid"
     with pytest.raises(ConfigError, match=r"CLASS_LOSS.*'sigmoid'"):

@@ -8,15 +8,15 @@ from yolov7.modeling.losses.dense import DenseCriterion
 from yolov7.modeling.losses.diagnostics import log_diagnostics
 from yolov7.modeling.losses.mask import dice, mask_focal
 from yolov7.modeling.losses.normalization import rank_normalizer
-from yolov7.modeling.losses.set_classes import SigmoidClassLoss, SoftmaxClassLoss
+from yolov7.modeling.losses.set_classes import FocalClassLoss, SoftmaxClassLoss
 from yolov7.modeling.losses.set_criterion import SetCriterion
 
 __all__ = [
     "AnchorCriterion",
     "AuxiliaryCriterion",
     "DenseCriterion",
+    "FocalClassLoss",
     "SetCriterion",
-    "SigmoidClassLoss",
     "SoftmaxClassLoss",
     "bce",
     "ciou",

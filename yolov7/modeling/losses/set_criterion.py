@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from yolov7.d2 import CfgNode, configurable, get_world_size
 from yolov7.modeling.build import build_assigner, find_component
-from yolov7.modeling.losses.classification import focal
 from yolov7.modeling.losses.diagnostics import log_matching
 from yolov7.modeling.losses.elementwise import ElementwiseLoss
 from yolov7.modeling.losses.mask import dice, mask_focal, upsampled
 from yolov7.modeling.losses.normalization import global_count
 from yolov7.modeling.losses.set_classes import (
+    FocalClassLoss,
     Index,
     Number,
     SetClassLoss,
-    SigmoidClassLoss,
     SoftmaxClassLoss,
 )
 from yolov7.modeling.normalized_boxes import normalized_boxes, object_frames
@@ -113,7 +112,7 @@ class SetCriterion(nn.Module):
         numbers = {"alpha": criterion.FOCAL_ALPHA, "gamma": criterion.FOCAL_GAMMA}
         class_losses: dict[str, Callable[[], SetClassLoss]] = {
             "softmax": lambda: SoftmaxClassLoss(no_object_weight=criterion.NO_OBJECT_WEIGHT),
-            "focal": lambda: SigmoidClassLoss(partial(focal, **numbers)),
+            "focal": lambda: FocalClassLoss(**numbers),
         }
         key = "MODEL.CRITERION.CLASS_LOSS"
         return {

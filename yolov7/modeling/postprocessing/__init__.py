@@ -2,5 +2,6 @@
 
 from yolov7.modeling.postprocessing.anchor import AnchorPostprocessor
 from yolov7.modeling.postprocessing.dense import DensePostprocessor
+from yolov7.modeling.postprocessing.query import QueryPostprocessor
 
-__all__ = ["AnchorPostprocessor", "DensePostprocessor"]
+__all__ = ["AnchorPostprocessor", "DensePostprocessor", "QueryPostprocessor"]
