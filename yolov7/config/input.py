@@ -11,8 +11,12 @@ def add_input_config(cfg: CfgNode) -> None:
 
     # (height, width) that pictures are fitted into, keeping their aspect.
     node.INPUT_SIZE = [640, 640]
-    # After augmentation, boxes with a side of at most this many pixels are dropped.
+    # After augmentation, boxes are dropped that have a side of at most MIN_BOX_SIDE pixels, or at
+    # most the share MIN_BOX_VISIBLE of their area left, or whose longer side is at least
+    # MAX_BOX_ASPECT times the shorter one.
     node.MIN_BOX_SIDE = 1.0
+    node.MIN_BOX_VISIBLE = 0.0
+    node.MAX_BOX_ASPECT = float("inf")
 
     # Every PERIOD iterations another training size: the height is drawn from
     # MIN_SIZE, MIN_SIZE + STEP ... MAX_SIZE, the width keeps INPUT_SIZE's ratio.

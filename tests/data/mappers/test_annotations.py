@@ -11,6 +11,7 @@ import pytest
 from yolov7.d2 import BoxMode
 from yolov7.data.augmentation import HorizontalFlip, ResizeTransform
 from yolov7.data.mappers import Annotations, concatenate
+from yolov7.data.mappers.box_rule import BoxRule
 from yolov7.utils.errors import DatasetError
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 6.0, 2.0, 6.0]
@@ -44,12 +45,12 @@ def test_no_objects_anywhere():
     without = Annotations.from_record({"file_name": "a", "height": 5, "width": 6}, with_masks=True)
     moved = without.transformed(HorizontalFlip(6)).cropped((0, 0, 3, 3))
     both = concatenate([moved, Annotations.empty(with_masks=True)])
-    instances = both.to_instances((5, 6), min_box_side=1.0)
+    instances = both.to_instances((5, 6), rule=BoxRule())
     assert len(instances) == 0
     assert instances.gt_boxes.tensor.shape == (0, 4)
     assert instances.gt_masks.tensor.shape == (0, 5, 6)
     assert (
-        not Annotations.empty(with_masks=False).to_instances((5, 6), min_box_side=1).has("gt_masks")
+        not Annotations.empty(with_masks=False).to_instances((5, 6), rule=BoxRule()).has("gt_masks")
     )
 
 
@@ -80,14 +81,14 @@ def test_polygons_and_run_lengths_give_the_same_mask():
     )
     kept = copy.deepcopy(given)
     objects = Annotations.from_record(given, with_masks=True)
-    masks = objects.to_instances((10, 12), min_box_side=1).gt_masks.tensor.numpy()
+    masks = objects.to_instances((10, 12), rule=BoxRule()).gt_masks.tensor.numpy()
     assert np.array_equal(masks[0], bitmap.astype(bool))
     assert np.array_equal(masks[0], masks[1]) and np.array_equal(masks[0], masks[2])
     # Enlarged threefold and mirrored: every pixel becomes nine.
     larger = objects.transformed(
         ResizeTransform(height=10, width=12, new_height=30, new_width=36)
     ).transformed(HorizontalFlip(36))
-    masks = larger.to_instances((30, 36), min_box_side=1).gt_masks.tensor.numpy()
+    masks = larger.to_instances((30, 36), rule=BoxRule()).gt_masks.tensor.numpy()
     expected = np.kron(bitmap, np.ones((3, 3)))[:, ::-1].astype(bool)
     assert np.array_equal(masks[1], expected) and np.array_equal(masks[0], expected)
     assert larger.boxes[0].tolist() == [12, 6, 30, 18]
@@ -103,26 +104,26 @@ def test_cropping_cuts_boxes_and_masks_alike():
     )
     cut = objects.cropped((5, 0, 12, 4))
     assert cut.boxes.tolist() == [[5, 2, 8, 4]] * 2
-    masks = cut.to_instances((10, 12), min_box_side=1).gt_masks.tensor.numpy()
+    masks = cut.to_instances((10, 12), rule=BoxRule()).gt_masks.tensor.numpy()
     expected = np.zeros((10, 12), bool)
     expected[2:4, 5:8] = True
     assert np.array_equal(masks[0], expected) and np.array_equal(masks[1], expected)
     assert bitmap.sum() == 24
-    assert len(objects.cropped((5, 0, 12, 4), min_side=(3, 0))) == 0
-    assert len(objects.cropped((5, 0, 12, 4), min_side=(2.9, 1.9))) == 2
+    assert len(objects.cropped((5, 0, 12, 4), rule=BoxRule(min_side=(3, 0)))) == 0
+    assert len(objects.cropped((5, 0, 12, 4), rule=BoxRule(min_side=(2.9, 1.9)))) == 2
 
 
 def test_thin_boxes_and_objects_without_a_pixel_go():
     boxes = np.array([[0.0, 0, 1, 9], [0, 0, 1.01, 9], [-4, -4, 1.5, 30], [5, 5, 9, 9]])
     objects = Annotations(boxes, np.arange(4), None)
-    instances = objects.to_instances((10, 12), min_box_side=1.0)
+    instances = objects.to_instances((10, 12), rule=BoxRule())
     assert instances.gt_classes.tolist() == [1, 2, 3]
     np.testing.assert_allclose(
         instances.gt_boxes.tensor, [[0, 0, 1.01, 9], [0, 0, 1.5, 10], [5, 5, 9, 9]]
     )
     empty, full = np.zeros((10, 12), bool), np.ones((10, 12), bool)
     masked = Annotations(boxes, np.arange(4), [full, empty, full, full])
-    instances = masked.to_instances((10, 12), min_box_side=1.0)
+    instances = masked.to_instances((10, 12), rule=BoxRule())
     assert instances.gt_classes.tolist() == [2, 3]
     assert len(instances.gt_masks) == 2
 

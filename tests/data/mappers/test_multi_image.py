@@ -133,7 +133,9 @@ YOLOV7_MOSAICS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(number=st.integers(0, 5), seed=st.integers(0, 2**32 - 1), low=st.floats(0.1, 2))
 def test_all_of_yolov7_s_steps_give_consistent_samples(
     cfg, records, assert_consistent, number, seed, low

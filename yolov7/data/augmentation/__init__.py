@@ -37,11 +37,17 @@ from yolov7.data.augmentation.mosaic_layouts import (
 )
 from yolov7.data.augmentation.polygons import clip_polygon
 from yolov7.data.augmentation.resize import ResizeToFit, ResizeTransform, fitted_size
+from yolov7.data.augmentation.resize_or_crop import ResizeOrCrop
 from yolov7.data.augmentation.sample_input import (
     Policy,
     SampleInput,
     augment,
     seeded_global_generators,
+)
+from yolov7.data.augmentation.short_side import (
+    ResizeShortSide,
+    SmoothResizeTransform,
+    short_side_size,
 )
 from yolov7.data.augmentation.warp import WarpTransform
 
@@ -71,9 +77,12 @@ __all__ = [
     "RandomHSVShift",
     "RandomHorizontalFlip",
     "RandomVerticalFlip",
+    "ResizeOrCrop",
+    "ResizeShortSide",
     "ResizeToFit",
     "ResizeTransform",
     "SampleInput",
+    "SmoothResizeTransform",
     "VerticalFlip",
     "WarpTransform",
     "augment",
@@ -86,4 +95,5 @@ __all__ = [
     "matrix_about_origin",
     "matrix_between_centers",
     "seeded_global_generators",
+    "short_side_size",
 ]

@@ -13,6 +13,7 @@ import torch
 from yolov7.d2 import BitMasks, Boxes, Instances, Transform, polygons_to_bitmask
 from yolov7.data.augmentation import clip_polygon
 from yolov7.data.formats.record import xyxy
+from yolov7.data.mappers.box_rule import ANY_BOX, BoxRule
 from yolov7.utils.errors import DatasetError
 
 # Polygons, (P, 2) float64 points each, or a bitmap (H, W) bool.
@@ -79,19 +80,16 @@ class Annotations:
         return Annotations(transform.apply_box(self.boxes.copy()), self.classes, masks)
 
     def cropped(
-        self,
-        region: tuple[float, float, float, float],
-        *,
-        min_side: tuple[float, float] = (0.0, 0.0),
+        self, region: tuple[float, float, float, float], *, rule: BoxRule = ANY_BOX
     ) -> Annotations:
         """What is inside an xyxy region, in unchanged coordinates.
 
         Args:
-            min_side: objects whose clipped box is not wider and higher than (width, height) go.
+            rule: which objects stay, by their whole and their clipped boxes.
         """
         x0, y0, x1, y1 = region
         boxes = np.clip(self.boxes, (x0, y0, x0, y0), (x1, y1, x1, y1))
-        keep = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] > min_side).all(axis=1))
+        keep = np.flatnonzero(rule.keeps(self.boxes, boxes))
         masks = None
         if self.masks is not None:
             masks = [_crop_mask(self.masks[i], region) for i in keep]
@@ -121,17 +119,17 @@ class Annotations:
         ]
         return Annotations(self.boxes, self.classes, masks)
 
-    def to_instances(self, size: tuple[int, int], *, min_box_side: float) -> Instances:
+    def to_instances(self, size: tuple[int, int], *, rule: BoxRule) -> Instances:
         """detectron2's form: `gt_boxes`, `gt_classes` and, with masks, `gt_masks` (`BitMasks`).
 
-        Boxes are clipped to the picture and dropped if a side is at most `min_box_side`, so that
-        none may remain, which is ordinary. With masks, objects without a pixel are dropped, too.
+        Boxes are clipped to the picture and dropped if the rule says so, so that none may remain,
+        which is ordinary. With masks, objects without a pixel are dropped, too.
 
         Args:
             size: (height, width) of the picture.
         """
         height, width = size
-        inside = self.cropped((0, 0, width, height), min_side=(min_box_side, min_box_side))
+        inside = self.cropped((0, 0, width, height), rule=rule)
         instances = Instances(size)
         instances.gt_boxes = Boxes(torch.from_numpy(inside.boxes.astype(np.float32)))
         instances.gt_classes = torch.from_numpy(inside.classes)

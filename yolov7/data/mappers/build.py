@@ -10,6 +10,7 @@ import numpy as np
 
 from yolov7.d2 import CfgNode
 from yolov7.data.augmentation import PadToSize, ResizeToFit
+from yolov7.data.mappers.box_rule import build_box_rule
 from yolov7.data.mappers.multi_image import MosaicMapper
 from yolov7.data.mappers.single_image import TestMapper, TrainMapper
 
@@ -48,7 +49,7 @@ def build_validation_mapper(cfg: CfgNode) -> Callable[..., dict[str, Any]]:
         augmentations=[ResizeToFit(), PadToSize(fill=float(cfg.MODEL.PADDED_VALUE))],
         input_size=tuple(cfg.INPUT.INPUT_SIZE),
         image_format=cfg.INPUT.FORMAT,
-        min_box_side=cfg.INPUT.MIN_BOX_SIDE,
+        box_rule=build_box_rule(cfg),
         with_masks=cfg.MODEL.MASK_ON,
     )
     # Nothing draws from it; without one the mapper would draw a seed from PyTorch's generator.

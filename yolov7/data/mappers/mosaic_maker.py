@@ -21,6 +21,7 @@ from yolov7.data.augmentation import (
     WarpTransform,
 )
 from yolov7.data.mappers.annotations import Annotations, concatenate
+from yolov7.data.mappers.box_rule import BoxRule
 from yolov7.data.mappers.partners import PartnerPool
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import look_up
@@ -53,8 +54,8 @@ class CollageStep(Protocol):
 class MosaicMaker:
     """Makes mosaics of the wanted size.
 
-    The differences from YOLOX's mosaics are few: boxes cut down to at most `pool.min_box_side` by
-    the mosaic's edge are dropped before the warp (their rotated hull would be a large box with
+    The differences from YOLOX's mosaics are few: boxes cut down to at most the rule's side by the
+    mosaic's edge are dropped before the warp (their rotated hull would be a large box with
     nothing in it); when no box remains, the sample is an ordinary picture without objects (there,
     boxes of less than a pixel come back); pixels and boxes share one frame, without the half pixel
     between them.
@@ -126,9 +127,9 @@ class MosaicMaker:
         mosaic's edge would otherwise be turned into a large upright box with nothing in it.
         """
         x_length, y_length = transform.edge_lengths()
-        side = self.pool.min_box_side
-        visible = objects.cropped(transform.crop, min_side=(side / x_length, side / y_length))
-        return visible.transformed(transform)
+        side = self.pool.box_rule.min_side
+        rule = BoxRule(min_side=(side / x_length, side / y_length))
+        return objects.cropped(transform.crop, rule=rule).transformed(transform)
 
 
 def _read_mixture(cfg: CfgNode) -> tuple[list[type[MosaicLayout]], list[float]]:

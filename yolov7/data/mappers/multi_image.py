@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yolov7.d2 import Augmentation, CfgNode, configurable
+from yolov7.data.mappers.box_rule import build_box_rule
 from yolov7.data.mappers.mixup import MIXUPS
 from yolov7.data.mappers.mosaic_maker import CollageStep, MosaicMaker
 from yolov7.data.mappers.partners import PartnerPool
@@ -59,7 +60,7 @@ class MosaicMapper:
         pool = PartnerPool(
             records=records,
             image_format=cfg.INPUT.FORMAT,
-            min_box_side=cfg.INPUT.MIN_BOX_SIDE,
+            box_rule=build_box_rule(cfg),
             with_masks=cfg.MODEL.MASK_ON,
         )
         maker = MosaicMaker(cfg, pool=pool)

@@ -9,6 +9,7 @@ import numpy as np
 
 from yolov7.data.image_io import read_record_image
 from yolov7.data.mappers.annotations import Annotations
+from yolov7.data.mappers.box_rule import DEFAULT_RULE, BoxRule
 
 
 class PartnerPool:
@@ -17,7 +18,7 @@ class PartnerPool:
     Args:
         records: with `height` and `width`.
         image_format: "BGR" or "RGB".
-        min_box_side: boxes with a side of at most this many pixels of the result are dropped.
+        box_rule: which boxes are kept, in pixels of the result.
         with_masks: read the objects' masks, too.
     """
 
@@ -26,12 +27,12 @@ class PartnerPool:
         *,
         records: Sequence[Mapping[str, Any]],
         image_format: str = "BGR",
-        min_box_side: float = 1.0,
+        box_rule: BoxRule = DEFAULT_RULE,
         with_masks: bool = False,
     ) -> None:
         self.records = records
         self.image_format = image_format
-        self.min_box_side = min_box_side
+        self.box_rule = box_rule
         self.with_masks = with_masks
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Mapping[str, Any]]:
@@ -47,6 +48,5 @@ class PartnerPool:
         return Annotations.from_record(record, with_masks=self.with_masks)
 
     def inside(self, annotations: Annotations, size: tuple[int, int]) -> Annotations:
-        """What of the objects is inside a result of `size` (height, width) and large enough."""
-        side = self.min_box_side
-        return annotations.cropped((0, 0, size[1], size[0]), min_side=(side, side))
+        """What of the objects is inside a result of `size` (height, width), by the rule."""
+        return annotations.cropped((0, 0, size[1], size[0]), rule=self.box_rule)

@@ -22,6 +22,7 @@ from yolov7.data.augmentation import (
 )
 from yolov7.data.image_io import read_record_image
 from yolov7.data.mappers.annotations import Annotations
+from yolov7.data.mappers.box_rule import DEFAULT_RULE, BoxRule, build_box_rule
 from yolov7.data.mappers.sample import describe, generator_for, image_to_tensor
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError
@@ -35,7 +36,7 @@ class TrainMapper:
         augmentations: applied in order; what they make must have the wanted size.
         input_size: (height, width) of samples whose key names no other.
         image_format: "BGR" or "RGB".
-        min_box_side: boxes with a side of at most this many pixels are dropped in the end.
+        box_rule: which boxes are kept in the end.
         with_masks: give samples `gt_masks`.
         seed: for keys that come without a generator.
     """
@@ -47,14 +48,14 @@ class TrainMapper:
         augmentations: Sequence[Augmentation],
         input_size: tuple[int, int],
         image_format: str = "BGR",
-        min_box_side: float = 1.0,
+        box_rule: BoxRule = DEFAULT_RULE,
         with_masks: bool = False,
         seed: int = 0,
     ) -> None:
         self.augmentations = list(augmentations)
         self.input_size = input_size
         self.image_format = image_format
-        self.min_box_side = min_box_side
+        self.box_rule = box_rule
         self.with_masks = with_masks
         self.seed = seed
 
@@ -78,7 +79,7 @@ class TrainMapper:
             "augmentations": [fit, *color_and_flip(cfg), PadToSize(fill=fill)],
             "input_size": tuple(cfg.INPUT.INPUT_SIZE),
             "image_format": cfg.INPUT.FORMAT,
-            "min_box_side": cfg.INPUT.MIN_BOX_SIDE,
+            "box_rule": build_box_rule(cfg),
             "with_masks": cfg.MODEL.MASK_ON,
         }
 
@@ -138,7 +139,7 @@ class TrainMapper:
         sample_input = SampleInput(image, rng=rng, size=size, boxes=annotations.boxes)
         transform = augment(sample_input, augmentations)
         instances = annotations.transformed(transform).to_instances(
-            sample_input.image.shape[:2], min_box_side=self.min_box_side
+            sample_input.image.shape[:2], rule=self.box_rule
         )
         return {
             **description,
