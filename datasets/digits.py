@@ -21,7 +21,6 @@ import importlib.util
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_util
 
+from yolov7.utils.atomic_folder import atomic_folder
 from yolov7.utils.cli import add_debug_argument, run_command
 from yolov7.utils.errors import DatasetError, UserError
 
@@ -239,9 +239,8 @@ def make_digits(
 ) -> bool:
     """Write the data set, or find it already there.
 
-    Everything is written beside `output` and renamed at the end, so that a folder of that name is
-    always complete. What else is there raises DatasetError; `force` replaces a digits data set
-    that was made with other parameters.
+    A folder of that name is always complete. What else is there raises DatasetError; `force`
+    replaces a digits data set that was made with other parameters.
 
     Returns:
         True if it was written; False if it was there with these parameters.
@@ -250,18 +249,13 @@ def make_digits(
     if _is_made(output, parameters, force=force):
         return False
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".digits", dir=output.parent) as folder:
-            new = Path(folder) / "new"
-            new.mkdir()
-            _write(new, parameters)
-            if force and output.exists():
-                output.rename(Path(folder) / "old")
-            elif _is_made(output, parameters, force=False):  # by another process in the meantime
-                return False
-            new.rename(output)
-    except OSError as error:
-        raise UserError(f"Cannot write {output}: {error}. Choose a folder with space.") from error
+        with atomic_folder(output, replace=force) as folder:
+            _write(folder, parameters)
+    except UserError:
+        # Another process may have made it in the meantime.
+        if force or not _is_made(output, parameters, force=False):
+            raise
+        return False
     return True
 
 

@@ -188,6 +188,20 @@ def test_a_failed_write_leaves_nothing(digits, parameters, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_process_may_be_first(digits, tmp_path, monkeypatch):
+    output, write = tmp_path / "digits", digits._write
+    parameters = digits.DigitsParameters(num_train=2, num_val=1)
+
+    def write_beside_another(folder, parameters):
+        write(folder, parameters)
+        monkeypatch.setattr(digits, "_write", write)
+        digits.make_digits(output, parameters)
+
+    monkeypatch.setattr(digits, "_write", write_beside_another)
+    assert digits.make_digits(output, parameters) is False
+    assert list(tmp_path.iterdir()) == [output]
+
+
 def test_command_line(digits, tmp_path, capsys):
     output = tmp_path / "digits"
     arguments = ["--output", str(output), "--num-train", "2", "--num-val", "1"]
