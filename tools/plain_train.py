@@ -20,12 +20,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from yolov7.checkpoint import load_weights, save_checkpoint
+from yolov7.checkpoint import save_checkpoint
 from yolov7.config import load_config
 from yolov7.d2 import CfgNode, EventStorage
 from yolov7.data import build_train_loader
 from yolov7.engine.ema import ModelEMA
 from yolov7.engine.evaluate import inference_copy, memory_format, run_evaluation
+from yolov7.engine.initial_weights import load_initial_weights
 from yolov7.engine.launch import choose_device
 from yolov7.engine.precision import Precision
 from yolov7.modeling import build_detector
@@ -52,8 +53,7 @@ def train(cfg: CfgNode) -> nn.Module:
     # The parts. A batch is a list of samples, the same ones for the same seed and iteration.
     loader = build_train_loader(cfg, seed=seed)
     model = build_detector(cfg).to(memory_format=memory_format(cfg))
-    if cfg.MODEL.WEIGHTS:
-        load_weights(model, cfg.MODEL.WEIGHTS)
+    load_initial_weights(cfg, model)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     momentum = build_momentum_schedule(cfg)

@@ -13,6 +13,10 @@ def add_timm_config(cfg: CfgNode) -> None:
     """
     model = cfg.MODEL
 
+    # A fresh training starts from the pretrained weights of the backbone (TimmBackbone), which are
+    # downloaded once; with MODEL.WEIGHTS, in resumed trainings, evaluation and demo never.
+    model.BACKBONE.PRETRAINED = False
+
     model.TIMM = CfgNode()
     # A model of timm that returns maps, such as resnet50, res2net50d, swin_tiny_patch4_window7_224
     # or pvt_v2_b2. A tag, as in resnet50.tv_in1k, chooses among several pretrained weights.
@@ -24,3 +28,5 @@ def add_timm_config(cfg: CfgNode) -> None:
     model.TIMM.OUTPUT_STRIDE = 32
     # Largest probability with which a residual branch is left out in training.
     model.TIMM.DROP_PATH = 0.0
+    # A file with the pretrained weights, instead of the download.
+    model.TIMM.WEIGHTS = ""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from yolov7.analysis import judge_loader
-from yolov7.checkpoint import Checkpointer, load_checkpoint, load_weights, save_checkpoint
+from yolov7.checkpoint import Checkpointer, load_checkpoint, save_checkpoint
 from yolov7.d2 import (
     CfgNode,
     CommonMetricPrinter,
@@ -33,6 +33,7 @@ from yolov7.engine.class_list import class_list_of_dataset
 from yolov7.engine.drawings import Drawings
 from yolov7.engine.ema import ModelEMA
 from yolov7.engine.evaluate import common_copy, inference_copy, run_evaluation
+from yolov7.engine.initial_weights import load_initial_weights
 from yolov7.engine.metrics_file import drop_lines_from
 from yolov7.engine.precision import Precision
 from yolov7.engine.tensorboard_writer import TensorBoardWriter
@@ -60,7 +61,8 @@ logger = logging.getLogger(__name__)
 def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     """Build everything a training needs, ready for `trainer.train()`.
 
-    A fresh training starts from `MODEL.WEIGHTS`, if given. All ranks must call it.
+    A fresh training starts from `MODEL.WEIGHTS`, if given, or from pretrained weights of the
+    backbone. All ranks must call it.
 
     Args:
         cfg: the config; `prepare_run(cfg)` has been called.
@@ -94,8 +96,8 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         check_validation_loss(cfg, model)
     # Wrong views are told now, not by the first evaluation.
     with_views(model, views_from_config(cfg))
-    if checkpoint is None and cfg.MODEL.WEIGHTS:
-        load_weights(model, cfg.MODEL.WEIGHTS)
+    if checkpoint is None:
+        load_initial_weights(cfg, model)
     # Before the average is made: this gives all ranks the weights of rank 0.
     wrapped_model = distribute(model)
     optimizer = build_optimizer(cfg, model)

@@ -18,6 +18,7 @@ from yolov7.modeling.backbones.timm_models import (
     family_of,
     feature_maps,
 )
+from yolov7.modeling.backbones.timm_weights import pretrained_state
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import look_up
 
@@ -43,7 +44,8 @@ class TimmBackbone(Backbone):
     `c3`, `c4`, `c5` for strides 8, 16, 32. Where a side is no multiple of the stride, a map has the
     rounded-up or the rounded-down number of cells, as the model's layers give it.
 
-    The model is `body`, and below it ResNets have torchvision's names of weights.
+    The model is `body`, and below it ResNets have torchvision's names of weights. Building one
+    never downloads; `initialize_weights` does, which a fresh training calls.
     """
 
     @configurable
@@ -57,6 +59,8 @@ class TimmBackbone(Backbone):
         drop_path: float = 0.0,
         convert_norms: Callable[[nn.Module], nn.Module] = keep_norms,
         freeze_at: int = 0,
+        pretrained: bool = False,
+        weights: str = "",
     ) -> None:
         """
         Args:
@@ -68,6 +72,8 @@ class TimmBackbone(Backbone):
             convert_norms: exchanges the normalisation layers of the model.
             freeze_at: 0 trains everything, n freezes what leads to map `cn` and the map itself;
                 1, for models that begin with `c2`, what comes before the stage of `c2`.
+            pretrained: a fresh training starts from timm's pretrained weights.
+            weights: a file of them, instead of a download.
 
         Raises:
             ConfigError: timm has no such model, or it lacks a stride or an option that is asked.
@@ -83,9 +89,9 @@ class TimmBackbone(Backbone):
         self._out_feature_channels = {feature.name: feature.channels for feature in chosen}
 
         indices = tuple(feature.index for feature in chosen)
-        body = create_features(name, out_indices=indices, **arguments)
+        self._arguments = {"name": name, "out_indices": indices, **arguments}
+        body = create_features(**self._arguments)
         self._channels_last = getattr(body, "output_fmt", Format.NCHW) == Format.NHWC
-        self._in_channels = in_channels
         self._side_multiple = family_of(name).side_multiple
         self.body = convert_norms(body)
         if convert_norms is freeze_batch_norms and not _has(body, FrozenBatchNorm2d):
@@ -97,6 +103,14 @@ class TimmBackbone(Backbone):
         for module in self._frozen_modules():
             module.requires_grad_(False)
         self.train(self.training)
+
+        if weights and not pretrained:
+            raise ConfigError(
+                f"MODEL.TIMM.WEIGHTS names {weights}, which is read only with "
+                "MODEL.BACKBONE.PRETRAINED True"
+            )
+        self._pretrained, self._weights = pretrained, weights
+        self._needs_weights = pretrained
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -110,7 +124,38 @@ class TimmBackbone(Backbone):
             "drop_path": timm_cfg.DROP_PATH,
             "convert_norms": look_up(NORMS, timm_cfg.NORM, "MODEL.TIMM.NORM"),
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
+            "pretrained": cfg.MODEL.BACKBONE.PRETRAINED,
+            "weights": timm_cfg.WEIGHTS,
         }
+
+    def initialize_weights(self) -> None:
+        """Load the pretrained weights, if asked for; where not, say what is wrong with that.
+
+        Raises:
+            ConfigError: random weights would stay frozen.
+            WeightsError: see `pretrained_state`.
+        """
+        name = self._arguments["name"]
+        if self._pretrained:
+            self.body.load_state_dict(pretrained_state(weights=self._weights, **self._arguments))
+            self._needs_weights = False
+            return
+        remedy = "set MODEL.BACKBONE.PRETRAINED True"
+        if self._frozen:
+            raise ConfigError(
+                f"MODEL.BACKBONE.FREEZE_AT: parts of {name} would stay frozen at random weights; "
+                f"{remedy}, or FREEZE_AT 0 to train them"
+            )
+        if _has(self.body, FrozenBatchNorm2d):
+            logger.warning(
+                "Frozen batch norms of %s do nothing for random weights: %s, or MODEL.TIMM.NORM "
+                "to ''.", name, remedy,
+            )  # fmt: skip
+        if any("attention" in type(module).__name__.lower() for module in self.body.modules()):
+            logger.warning(
+                "%s starts from random weights; transformers hardly learn detection that way: %s.",
+                name, remedy,
+            )  # fmt: skip
 
     def train(self, mode: bool = True) -> TimmBackbone:
         """Set the mode; frozen parts stay in eval mode, so that their batch norms keep still."""
@@ -120,6 +165,12 @@ class TimmBackbone(Backbone):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        if self.training and self._needs_weights:
+            self._needs_weights = False
+            logger.warning(
+                "MODEL.BACKBONE.PRETRAINED is True, but %s trains from random weights: nothing "
+                "has called initialize_weights() or loaded a checkpoint.", self._arguments["name"],
+            )  # fmt: skip
         height, width = images.shape[-2:]
         below, right = -height % self._side_multiple, -width % self._side_multiple
         if below or right:
@@ -133,8 +184,12 @@ class TimmBackbone(Backbone):
         """Fold batch norms into convolutions; see `yolov7.modeling.reparameterization`."""
         weight = next(self.body.parameters())
         side = 2 * max(self._out_feature_strides.values())
-        fold_batch_norms(self.body, weight.new_zeros(1, self._in_channels, side, side))
+        fold_batch_norms(self.body, weight.new_zeros(1, self._arguments["in_channels"], side, side))
         return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._needs_weights = False
+        super()._load_from_state_dict(*args)
 
     def _frozen_modules(self) -> Iterator[nn.Module]:
         # By name: the modules themselves may be exchanged, for synchronised batch norms.
