@@ -124,9 +124,8 @@ def anchor_detr_name(name: str) -> str:
 
 def describe_anchor_detr(shapes: Shapes) -> str:
     """Say which Anchor DETR entries of our names belong to: backbone, levels and transformer."""
-    levels = _count(r"input_proj\.(\d+)\..*", shapes)
-    if levels > 1:
-        return f"Anchor DETR with {levels} levels, of which this project builds only one"
+    if any(name.startswith("input_proj.") for name in shapes):
+        return "Anchor DETR with several levels, of which this project builds only one"
     projection = shapes.get("neck.conv.weight")
     if projection is None:
         return f"no Anchor DETR (it starts with {next(iter(shapes), 'nothing')})"

@@ -78,9 +78,12 @@ class AnchorDETRHead(nn.Module):
         """Layers, points and kind of attention from `MODEL.ANCHOR_DETR`.
 
         Raises:
-            ConfigError: there is no such kind of points or of attention.
+            ConfigError: there is no such kind of points or of attention, or there are no queries.
         """
         detr = cfg.MODEL.ANCHOR_DETR
+        for key, number in (("NUM_POINTS", detr.NUM_POINTS), ("NUM_PATTERNS", detr.NUM_PATTERNS)):
+            if number < 1:
+                raise ConfigError(f"MODEL.ANCHOR_DETR.{key}: expected at least 1, got {number}")
         channels = max(input_shape.values(), key=lambda spec: spec.stride).channels
         attention = look_up(ATTENTIONS, detr.ATTENTION, "MODEL.ANCHOR_DETR.ATTENTION")
         points = look_up(POINTS, detr.POINTS, "MODEL.ANCHOR_DETR.POINTS")
@@ -132,4 +135,4 @@ class AnchorDETRHead(nn.Module):
 def logits_of(points: Tensor) -> Tensor:
     """The inverse of the sigmoid, finite everywhere; beside [0, 1] that of the nearest border."""
     points = at_least_float32(points).clamp(0.0, 1.0)
-    return points.clamp(min=_LOGIT_EPSILON).log() - (1.0 - points).clamp(min=_LOGIT_EPSILON).log()
+    return (points.clamp(min=_LOGIT_EPSILON) / (1.0 - points).clamp(min=_LOGIT_EPSILON)).log()

@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from yolov7.utils.errors import ConfigError
-
 
 class LearnedPoints(nn.Module):
     """Points that training moves; at first anywhere in the image, later perhaps beside it."""
@@ -32,23 +30,18 @@ class GridPoints(nn.Module):
     def __init__(self, num_points: int) -> None:
         """
         Args:
-            num_points: how many are wished for; the grid has the nearest square of points, N.
-
-        Raises:
-            ConfigError: no points are wished for.
+            num_points: how many are wished for, at least 1; the grid has the nearest square, N.
         """
         super().__init__()
-        side = round(math.sqrt(max(num_points, 0)))
-        if side < 1:
-            raise ConfigError(f"expected at least one anchor point, got {num_points}")
-        places = (torch.arange(side, dtype=torch.float32) + 0.5) / side
-        grid = torch.cartesian_prod(places, places)
-        # No weight: it follows from the number.
-        self.register_buffer("weight", grid, persistent=False)
+        side = round(math.sqrt(num_points))
+        # No weight, since it follows from the number; and whole numbers, which no cast rounds.
+        cells = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        self.register_buffer("cells", cells.view(-1, 2), persistent=False)
+        self.side = side
 
     def forward(self) -> Tensor:
-        """(N, 2), x and y in units of the image's width and height."""
-        return self.weight
+        """(N, 2), float32, x and y in units of the image's width and height."""
+        return (self.cells.to(torch.float32) + 0.5) / self.side
 
 
 POINTS: dict[str, type[nn.Module]] = {"learned": LearnedPoints, "grid": GridPoints}
