@@ -15,6 +15,8 @@ def add_solver_config(cfg: CfgNode) -> None:
 
     # Name of the optimiser: SGD or AdamW.
     solver.OPTIMIZER = "SGD"
+    # The backbone learns at this times the rates of everything else, in warm-up too: 0.1 for DETR.
+    solver.BACKBONE_MULTIPLIER = 1.0
     # Where the warm-up starts (YOLOv7): the learning rate of biases, not a factor, None for that of
     # the others; and the momentum, None for MOMENTUM. Both end with WARMUP_ITERS.
     solver.WARMUP_BIAS_LR = None

@@ -34,6 +34,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> optim.Optimizer:
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
+        backbone_multiplier=solver.BACKBONE_MULTIPLIER,
     )
     return OPTIMIZER_REGISTRY.get(solver.OPTIMIZER)(cfg, groups)
 

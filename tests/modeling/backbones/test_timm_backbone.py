@@ -13,6 +13,7 @@ from yolov7.modeling.reparameterization import (
     reparameterize,
     reparameterized_copy,
 )
+from yolov7.solver import parameter_groups
 from yolov7.utils.errors import ConfigError
 
 
@@ -238,6 +239,33 @@ def test_from_config():
 def test_wrong_keys(options, message):
     with pytest.raises(ConfigError, match=message), torch.device("meta"):
         TimmBackbone(config(*options), ShapeSpec(channels=3))
+
+
+@pytest.mark.parametrize(
+    ("name", "exempt"),
+    [
+        ("resnet18", set()),
+        ("swin_tiny_patch4_window7_224", {"relative_position_bias_table"}),
+        (
+            "swinv2_tiny_window8_256",
+            {"cpb_mlp.0.weight", "cpb_mlp.0.bias", "cpb_mlp.2.weight", "logit_scale"}
+            | {"q_bias", "v_bias"},
+        ),
+        ("convnext_tiny", {"gamma"}),
+        ("vit_small_patch16_224", {"pos_embed", "cls_token"}),
+    ],
+)
+def test_no_decay_for_position_tables_and_scales_of_branches(name, exempt):
+    """What timm's `no_weight_decay` of the classifier says, by the extractor's names."""
+    with torch.device("meta"):
+        backbone = TimmBackbone(name=name, strides=(16,))
+        groups = parameter_groups(backbone, lr=1.0, weight_decay=0.1)
+    exempted = [p for group in groups if group["name"] == "no_decay" for p in group["params"]]
+    names = {parameter: name for name, parameter in backbone.named_parameters()}
+    found = {names[parameter] for parameter in exempted}
+    expected = {n for n in names.values() if any(n.endswith(f".{end}") for end in exempt)}
+    assert found == expected
+    assert bool(found) == bool(exempt)
 
 
 def with_trained_norms(backbone):

@@ -17,6 +17,8 @@ from yolov7.modeling.backbones.timm_models import (
     create_features,
     family_of,
     feature_maps,
+    names_without_decay,
+    place_in,
 )
 from yolov7.modeling.backbones.timm_weights import pretrained_state
 from yolov7.utils.errors import ConfigError
@@ -180,6 +182,11 @@ class TimmBackbone(Backbone):
             maps = [values.permute(0, 3, 1, 2).contiguous() for values in maps]
         return dict(zip(self._out_features, maps, strict=True))
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters without weight decay, as timm's own recipes have it."""
+        exempt = names_without_decay(self._arguments["name"], self.body)
+        return {f"body.{name}" for name in exempt}
+
     def to_deploy(self) -> TimmBackbone:
         """Fold batch norms into convolutions; see `yolov7.modeling.reparameterization`."""
         weight = next(self.body.parameters())
@@ -222,7 +229,7 @@ def _leading_to(body: nn.Module, maps: list[FeatureMap], level: int, name: str) 
     only_stem = level == 1 and maps[0].name == "c2"
     by_name = {feature.name: feature for feature in maps}
     target = maps[0] if only_stem else by_name.get(f"c{level}")
-    path = target and _path_of(body, target.module)
+    path = target and place_in(dict(body.named_modules()), target.module)
     if path is None:
         levels = [feature.name.removeprefix("c") for feature in maps]
         stem = ["1"] if maps[0].name == "c2" else []
@@ -239,13 +246,6 @@ def _leading_to(body: nn.Module, maps: list[FeatureMap], level: int, name: str) 
         prefix += f"{part}."
     if not only_stem:
         yield path
-
-
-def _path_of(body: nn.Module, module: str) -> str | None:
-    """Where a module of timm's model is in its extractor, which may flatten or wrap the model."""
-    names = dict(body.named_modules())
-    candidates = (module, module.replace(".", "_", 1), f"model.{module}")
-    return next((candidate for candidate in candidates if candidate in names), None)
 
 
 def _has(model: nn.Module, kind: type[nn.Module]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,41 @@ def feature_maps(
         FeatureMap(f"c{first + index}", index, module, stride, channels)
         for index, (module, stride, channels) in enumerate(maps)
     ]
+
+
+def names_without_decay(name: str, model: nn.Module) -> set[str]:
+    """Parameters of an extractor that timm's recipes exempt from weight decay.
+
+    These are what the model itself names, such as position tables, and vectors that are called
+    neither `weight` nor `bias`, such as the scales of residual branches.
+
+    Args:
+        name: a model of timm.
+        model: what `create_features` has made of it.
+    """
+    parameters = dict(model.named_parameters())
+    vectors = {entry for entry, parameter in parameters.items() if parameter.ndim <= 1}
+    exempt = {entry for entry in vectors if entry.rpartition(".")[2] not in ("weight", "bias")}
+    # The extractor is another module than the classifier that knows the names.
+    with torch.device("meta"):
+        classifier = timm.create_model(name, **dict(family_of(name).arguments))
+    if hasattr(classifier, "no_weight_decay"):
+        exempt |= {place_in(parameters, entry) for entry in classifier.no_weight_decay()} - {None}
+    return exempt
+
+
+def place_in(names: Collection[str], name: str) -> str | None:
+    """What a part of timm's model is called in its extractor, which may flatten or wrap the model.
+
+    Args:
+        names: those of the extractor's parts.
+        name: of the part in the model.
+
+    Returns:
+        One of `names`, or None if the extractor lacks the part.
+    """
+    candidates = (name, name.replace(".", "_", 1), f"model.{name}")
+    return next((candidate for candidate in candidates if candidate in names), None)
 
 
 def create_features(
