@@ -13,6 +13,8 @@ HONOURED = frozenset(
         "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD", "MODEL.BACKBONE.NAME",
         "MODEL.BACKBONE.FREEZE_AT",
         "INPUT.FORMAT", "INPUT.RANDOM_FLIP",
+        "INPUT.MIN_SIZE_TRAIN", "INPUT.MIN_SIZE_TRAIN_SAMPLING", "INPUT.MAX_SIZE_TRAIN",
+        "INPUT.MIN_SIZE_TEST", "INPUT.MAX_SIZE_TEST",
         "DATASETS.TRAIN", "DATASETS.TEST",
         "DATALOADER.NUM_WORKERS", "DATALOADER.FILTER_EMPTY_ANNOTATIONS",
         "DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD", "DATALOADER.REPEAT_SQRT",
@@ -27,6 +29,9 @@ HONOURED = frozenset(
         "TEST.EVAL_PERIOD", "TEST.DETECTIONS_PER_IMAGE", "TEST.AUG.ENABLED",
     }
 )  # fmt: skip
+
+# Obeyed only with INPUT.RESIZE "short_side"; other pictures are fitted into INPUT.INPUT_SIZE.
+_OF_SHORT_SIDE = ("INPUT.MIN_SIZE_", "INPUT.MAX_SIZE_")
 
 # Sections that belong to components of detectron2 itself: they are read by the component that is
 # named in the config, or by nothing.
@@ -47,10 +52,16 @@ def changed_but_not_honoured(cfg: CfgNode) -> list[str]:
     return sorted(
         name
         for name, default in leaves(get_cfg())
-        if name not in HONOURED
+        if not _is_honoured(cfg, name)
         and not name.startswith(_COMPONENT_SECTIONS)
         and _value(cfg, name) != default
     )
+
+
+def _is_honoured(cfg: CfgNode, name: str) -> bool:
+    if name.startswith(_OF_SHORT_SIDE) and cfg.INPUT.RESIZE != "short_side":
+        return False
+    return name in HONOURED
 
 
 def leaves(cfg: CfgNode, section: str = "") -> Iterator[tuple[str, object]]:

@@ -9,7 +9,11 @@ def add_input_config(cfg: CfgNode) -> None:
     """Add our keys under `INPUT`."""
     node = cfg.INPUT
 
-    # (height, width) that pictures are fitted into, keeping their aspect.
+    # How pictures get their size, keeping their aspect: "fit" into INPUT_SIZE; or "short_side": the
+    # short side gets one of the lengths MIN_SIZE_TRAIN (evaluation: MIN_SIZE_TEST), the long side
+    # at most MAX_SIZE_TRAIN (MAX_SIZE_TEST), and each batch is padded to its largest picture.
+    node.RESIZE = "fit"
+    # (height, width) that pictures are fitted into.
     node.INPUT_SIZE = [640, 640]
     # After augmentation, boxes are dropped that have a side of at most MIN_BOX_SIDE pixels, or at
     # most the share MIN_BOX_VISIBLE of their area left, or whose longer side is at least
@@ -26,6 +30,14 @@ def add_input_config(cfg: CfgNode) -> None:
     node.MULTI_SCALE.MAX_SIZE = 800
     node.MULTI_SCALE.STEP = 32
     node.MULTI_SCALE.PERIOD = 10
+
+    # With RESIZE "short_side" (DETR): with PROBABILITY only a part of a picture, cut out after its
+    # short side got one of MIN_SIZES; the part's sides are drawn from CROP_SIZE [low, high].
+    node.RESIZE_OR_CROP = CfgNode()
+    node.RESIZE_OR_CROP.ENABLED = False
+    node.RESIZE_OR_CROP.PROBABILITY = 0.5
+    node.RESIZE_OR_CROP.MIN_SIZES = [400, 500, 600]
+    node.RESIZE_OR_CROP.CROP_SIZE = [384, 600]
 
     # Offsets added to 8-bit hue, saturation and value, each with PROBABILITY (YOLOX).
     node.HSV_SHIFT = CfgNode()

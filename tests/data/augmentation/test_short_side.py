@@ -16,7 +16,7 @@ from yolov7.data.augmentation import (
     augment,
     short_side_size,
 )
-from yolov7.data.mappers import Annotations
+from yolov7.data.mappers import Annotations, TrainMapper
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,16 @@ def test_boxes_polygons_and_bitmaps_stay_on_their_object(seed) -> None:
         crop=(40, 60),
         probability=0.8,
     )
-    sample = SampleInput(image, rng=np.random.default_rng(seed), size=(640, 640))
-    transform = augment(sample, [policy])
-    objects = Annotations(np.array([[25.0, 15, 70, 45]] * 2), np.array([0, 1]), [[polygon], bitmap])
-    instances = objects.transformed(transform).to_instances(sample.image.shape[:2])
-    seen = sample.image[..., 0] > 127
+    mapper = TrainMapper(augmentations=[policy], input_size=(640, 640), with_masks=True)
+    sample = mapper.finish(
+        image,
+        Annotations(np.array([[25.0, 15, 70, 45]] * 2), np.array([0, 1]), [[polygon], bitmap]),
+        mapper.augmentations,
+        rng=np.random.default_rng(seed),
+        size=(640, 640),
+        description={},
+    )
+    instances, seen = sample["instances"], sample["image"][0].numpy() > 127
     rows, columns = np.nonzero(seen)
     assert len(rows)
     extent = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from yolov7.d2 import CfgNode
-from yolov7.data.augmentation import PadToSize, ResizeToFit
 from yolov7.data.mappers.box_rule import build_box_rule
 from yolov7.data.mappers.multi_image import MosaicMapper
 from yolov7.data.mappers.single_image import TestMapper, TrainMapper
+from yolov7.data.mappers.sizing import build_sizing
 
 
 def build_train_mapper(
@@ -45,12 +45,13 @@ def build_test_mapper(cfg: CfgNode) -> TestMapper:
 
 def build_validation_mapper(cfg: CfgNode) -> Callable[..., dict[str, Any]]:
     """Mapper of samples with ground truth as in training, but without augmentation."""
+    sizing = build_sizing(cfg)
     mapper = TrainMapper(
-        augmentations=[ResizeToFit(), PadToSize(fill=float(cfg.MODEL.PADDED_VALUE))],
+        augmentations=[sizing.inference, *sizing.padding],
         input_size=tuple(cfg.INPUT.INPUT_SIZE),
         image_format=cfg.INPUT.FORMAT,
         box_rule=build_box_rule(cfg),
         with_masks=cfg.MODEL.MASK_ON,
     )
-    # Nothing draws from it; without one the mapper would draw a seed from PyTorch's generator.
+    # Nothing depends on it; without one the mapper would draw a seed from PyTorch's generator.
     return partial(mapper, rng=np.random.default_rng(0))

@@ -10,10 +10,7 @@ import numpy as np
 from yolov7.d2 import Augmentation, CfgNode, configurable
 from yolov7.data.augmentation import (
     RANDOM_FLIPS,
-    AffineDistribution,
-    PadToSize,
     Policy,
-    RandomAffine,
     RandomHSVGain,
     RandomHSVShift,
     ResizeToFit,
@@ -24,17 +21,18 @@ from yolov7.data.image_io import read_record_image
 from yolov7.data.mappers.annotations import Annotations
 from yolov7.data.mappers.box_rule import DEFAULT_RULE, BoxRule, build_box_rule
 from yolov7.data.mappers.sample import describe, generator_for, image_to_tensor
+from yolov7.data.mappers.sizing import build_sizing
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
 
 
 class TrainMapper:
-    """Reads one picture and augments it to exactly the wanted size.
+    """Reads one picture and augments it.
 
     Args:
-        augmentations: applied in order; what they make must have the wanted size.
-        input_size: (height, width) of samples whose key names no other.
+        augmentations: applied in order.
+        input_size: (height, width) that they are asked for where the key names no other.
         image_format: "BGR" or "RGB".
         box_rule: which boxes are kept in the end.
         with_masks: give samples `gt_masks`.
@@ -61,22 +59,10 @@ class TrainMapper:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        """Fit (and warp, if INPUT.RANDOM_AFFINE), shift colours, flip, pad."""
-        fill = float(cfg.MODEL.PADDED_VALUE)
-        affine = cfg.INPUT.RANDOM_AFFINE
-        if affine.ENABLED:
-            distribution = AffineDistribution(
-                degrees=affine.DEGREES,
-                translate=affine.TRANSLATE,
-                scale=affine.SCALE,
-                shear=affine.SHEAR,
-                perspective=affine.PERSPECTIVE,
-            )
-            fit = RandomAffine(distribution=distribution, fill=fill)
-        else:
-            fit = ResizeToFit()
+        """Bring to a size as INPUT.RESIZE says, shift colours, flip, pad."""
+        sizing = build_sizing(cfg)
         return {
-            "augmentations": [fit, *color_and_flip(cfg), PadToSize(fill=fill)],
+            "augmentations": [*sizing.training, *color_and_flip(cfg), *sizing.padding],
             "input_size": tuple(cfg.INPUT.INPUT_SIZE),
             "image_format": cfg.INPUT.FORMAT,
             "box_rule": build_box_rule(cfg),
@@ -149,26 +135,35 @@ class TrainMapper:
 
 
 class TestMapper:
-    """Reads one picture and resizes it to fit into a size; the detector pads.
+    """Reads one picture and resizes it; the detector pads.
 
     Args:
-        input_size: (height, width) to fit into, keeping the aspect; sides are truncated.
+        input_size: (height, width) that `resizing` is asked for.
         image_format: "BGR" or "RGB".
+        resizing: by default to fit into the size, keeping the aspect; sides are truncated.
     """
 
     __test__ = False  # not a test class, whatever its name tells pytest
 
     @configurable
-    def __init__(self, *, input_size: tuple[int, int], image_format: str = "BGR") -> None:
+    def __init__(
+        self,
+        *,
+        input_size: tuple[int, int],
+        image_format: str = "BGR",
+        resizing: Augmentation | None = None,
+    ) -> None:
         self.input_size = input_size
         self.image_format = image_format
+        self.resizing = ResizeToFit() if resizing is None else resizing
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        """Size and channel order."""
+        """Size, channel order, and the resizing that INPUT.RESIZE names."""
         return {
             "input_size": tuple(cfg.INPUT.INPUT_SIZE),
             "image_format": cfg.INPUT.FORMAT,
+            "resizing": build_sizing(cfg).inference,
         }
 
     def __call__(
@@ -190,8 +185,11 @@ class TestMapper:
         return {**describe(record), "image": image_to_tensor(self.resize(image))}
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) picture resized to fit, for pictures that do not come from a record."""
-        return ResizeToFit().get_transform(image, self.input_size).apply_image(image)
+        """(H, W, 3) picture resized, for pictures that do not come from a record."""
+        # Resizings that can draw have one length to choose from here.
+        sample_input = SampleInput(image, rng=np.random.default_rng(0), size=self.input_size)
+        augment(sample_input, [self.resizing])
+        return sample_input.image
 
 
 def _read_with_size(
