@@ -74,6 +74,19 @@ def test_evaluation_runs_each_period_and_once_in_the_end(make_toy, tmp_path):
     assert {4, 9, 11} <= {line["iteration"] for line in lines if "total_loss" in line}
 
 
+def test_every_evaluation_is_written_however_rarely_the_rest_is(make_toy, tmp_path):
+    count = iter(range(100))
+    evaluation = hooks.Evaluation(lambda: {"bbox/AP": float(next(count))}, period=2)
+    metrics = hooks.Writing(
+        [JSONWriter(str(tmp_path / "metrics.json"))], period=7, evaluation=evaluation
+    )
+    make_toy(max_iter=10, more_hooks=[evaluation, metrics]).trainer.train()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    aps = {line["iteration"]: line["bbox/AP"] for line in lines if "bbox/AP" in line}
+    assert aps == {1: 0.0, 3: 1.0, 5: 2.0, 7: 3.0, 10: 4.0}
+    assert [line["iteration"] for line in lines] == [1, 3, 5, 6, 7, 9, 10]
+
+
 def test_no_final_evaluation_of_an_interrupted_training(make_toy):
     evaluated = []
     stop = EachIteration(lambda trainer: trainer.request_stop(15) if trainer.iter == 4 else None)

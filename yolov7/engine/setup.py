@@ -137,12 +137,14 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         trainer.register_hooks([hooks.EMAUpdate(ema)])
     if cfg.SOLVER.LAST_PHASE_ITERS and "loss_l1" in loss_weights:
         trainer.register_hooks([_loss_phase(cfg, loss_weights)])
+    evaluation = None
     if cfg.DATASETS.TEST:
         evaluated = model if ema is None else ema.model
-        trainer.register_hooks(_evaluation_hooks(cfg, trainer, evaluated, state, drawings))
+        evaluation, *others = _evaluation_hooks(cfg, trainer, evaluated, state, drawings)
+        trainer.register_hooks([evaluation, *others])
     trainer.register_hooks([_loader_report(cfg, loader)])
     if is_main_process():
-        trainer.register_hooks(_main_process_hooks(cfg, start_iter, records, drawings))
+        trainer.register_hooks(_main_process_hooks(cfg, start_iter, records, drawings, evaluation))
     # After what acts on a step: it saves the state in which the next iteration starts.
     trainer.register_hooks(
         [
@@ -275,6 +277,7 @@ def _main_process_hooks(
     start_iter: int,
     records: Sequence[Mapping[str, Any]],
     drawings: Drawings,
+    evaluation: hooks.Evaluation | None,
 ) -> list[HookBase]:
     output_dir = Path(cfg.OUTPUT_DIR)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -291,6 +294,7 @@ def _main_process_hooks(
                 TensorBoardWriter(output_dir, start_iter=start_iter),
             ],
             period=cfg.SOLVER.LOG_PERIOD,
+            evaluation=evaluation,
         ),
         hooks.Pictures(
             draw_data=draw_data,
