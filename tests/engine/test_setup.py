@@ -92,6 +92,21 @@ def test_wrong_settings(cfg, key, value, message):
         build_trainer(cfg)
 
 
+@pytest.mark.parametrize(
+    ("period", "patience", "warned"),
+    # Ten iterations; the evaluation after the last one stops nothing.
+    [(10, 1, True), (5, 1, True), (4, 1, False), (3, 2, False), (3, 3, True), (3, 0, False)],
+)
+def test_early_stopping_that_cannot_act_is_told(cfg, caplog, period, patience, warned):
+    cfg.merge_from_list(
+        ["SOLVER.MAX_ITER", 10, "TEST.EVAL_PERIOD", period]
+        + ["SOLVER.EARLY_STOPPING_PATIENCE", patience]
+    )
+    with caplog.at_level(logging.WARNING, logger="yolov7"):
+        build_trainer(cfg)
+    assert ("nothing will end early" in caplog.text) is warned
+
+
 def test_wrong_views_are_told_before_the_training(cfg):
     cfg.merge_from_list(["TEST.AUG.ENABLED", True, "TEST.AUG.VIEWS", [[1.0, "up"]]])
     with pytest.raises(ConfigError, match=r"TEST\.AUG\.VIEWS.*got the flip 'up'"):

@@ -211,6 +211,17 @@ def _check_numbers(cfg: CfgNode) -> None:
             f"SOLVER.EARLY_STOPPING_PATIENCE is {patience} evaluations, but there are none during "
             "training: set DATASETS.TEST and TEST.EVAL_PERIOD."
         )
+    # One before them to be better than, and the last iteration's comes when training is over.
+    evaluations = (cfg.SOLVER.MAX_ITER - 1) // cfg.TEST.EVAL_PERIOD if patience else 0
+    if patience and evaluations <= patience:
+        logger.warning(
+            "SOLVER.EARLY_STOPPING_PATIENCE is %d, but there are only %d evaluations during the %d "
+            "iterations: nothing will end early. Lower it, or TEST.EVAL_PERIOD (%d).",
+            patience,
+            evaluations,
+            cfg.SOLVER.MAX_ITER,
+            cfg.TEST.EVAL_PERIOD,
+        )
 
 
 def _stops_on_bad_loss(cfg: CfgNode) -> bool:
