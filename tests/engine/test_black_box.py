@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+import sys
 
 import pytest
 import torch
@@ -31,6 +32,26 @@ def test_stop_leaves_a_record_that_replays(make_toy, tmp_path):
     assert report["sources"] == [[f"3_{i}.jpg"] for i in range(4)]
     assert report["weights_that_are_not_finite"] == []
     assert replay(copy.deepcopy(make_toy().model), folder, Precision("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("train_net.py", "python train_net.py"),
+        ("/my code/train_net.py", "python '/my code/train_net.py'"),
+        ("yolov7 train", "yolov7 train"),
+        # Someone's own script has no --replay.
+        ("mine.py", "python train_net.py"),
+    ],
+)
+def test_the_command_is_the_one_in_use(make_toy, tmp_path, monkeypatch, program, expected):
+    monkeypatch.setattr(sys, "argv", [program, "--num-gpus", "0"])
+    toy = run_into_bad_loss(make_toy, tmp_path, stop=True)
+    with pytest.raises(NonFiniteLoss):
+        toy.trainer.train()
+    folder = tmp_path / "black_box" / "iteration_0000003_rank_0"
+    command = json.loads((folder / "report.json").read_text())["command"]
+    assert command == f"{expected} --config-file {tmp_path}/config.yaml --replay {folder}"
 
 
 def test_replay_repeats_the_numbers(make_toy, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,8 +98,17 @@ class BlackBox:
         return folder
 
     def _command(self, folder: Path) -> str:
-        config = self._output_dir / "config.yaml"
-        return f"python train_net.py --config-file {config} --replay {folder}"
+        config = shlex.quote(str(self._output_dir / "config.yaml"))
+        return f"{_program()} --config-file {config} --replay {shlex.quote(str(folder))}"
+
+
+def _program() -> str:
+    """How this training was started: `yolov7 train`, or the script by its path."""
+    name = sys.argv[0]
+    if name.startswith("yolov7 "):
+        return name
+    script = name if Path(name).name == "train_net.py" else "train_net.py"
+    return f"python {shlex.quote(script)}"
 
 
 def replay(model: nn.Module, folder: str | Path, precision: Precision) -> bool:
