@@ -1,3 +1,4 @@
+import logging
 import pathlib
 import resource
 import subprocess
@@ -123,6 +124,18 @@ def test_last_of_an_empty_folder_and_of_a_lost_file(tmp_path):
     (tmp_path / "last_checkpoint").write_text("model_0000009.pth")
     with pytest.raises(WeightsError, match=r"names model_0000009\.pth, which does not exist"):
         checkpointer.last()
+
+
+def test_last_without_its_name_as_after_a_kill_between_the_two_files(tmp_path, caplog):
+    checkpointer = Checkpointer(tmp_path)
+    for name in ("model_best", "other"):
+        save_checkpoint(tmp_path / f"{name}.pth", {})
+    assert checkpointer.last() is None
+    for name in ("model_final", "model_0000009", "model_10000000"):
+        save_checkpoint(tmp_path / f"{name}.pth", {})
+        with caplog.at_level(logging.INFO, logger="yolov7"):
+            assert checkpointer.last() == tmp_path / f"{name}.pth"
+        assert f"last_checkpoint is missing; {name}.pth is there and taken" in caplog.text
 
 
 def test_unwritable_folder(tmp_path):

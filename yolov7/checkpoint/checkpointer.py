@@ -93,18 +93,16 @@ class Checkpointer:
         Files of later iterations, which are those of another run, are left alone.
         """
         path = self.save(f"model_{iteration:07d}", checkpoint)
-        numbers = {
-            int(file.stem.removeprefix("model_")): file
-            for file in self.folder.glob("model_*.pth")
-            if file.stem.removeprefix("model_").isdecimal()
-        }
-        earlier = sorted(number for number in numbers if number <= iteration)
-        for number in earlier[: -self.keep] if self.keep else []:
-            numbers[number].unlink(missing_ok=True)
+        earlier = [file for number, file in self._numbered().items() if number <= iteration]
+        for file in earlier[: -self.keep] if self.keep else []:
+            file.unlink(missing_ok=True)
         return path
 
     def last(self) -> Path | None:
-        """The file that `last_checkpoint` names, or None where there is none yet.
+        """The file that `last_checkpoint` names, or None where there is no checkpoint yet.
+
+        Without `last_checkpoint`, as after a kill while the first checkpoint was saved, it is the
+        numbered file of the latest iteration, or `model_final.pth`.
 
         Raises:
             WeightsError: `last_checkpoint` names a file that does not exist.
@@ -112,14 +110,31 @@ class Checkpointer:
         try:
             name = (self.folder / _LAST).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
-            return None
+            return self._last_without_its_name()
         path = self.folder / name
         if not path.is_file():
             raise WeightsError(
                 f"{self.folder / _LAST} names {name}, which does not exist. Write the name of "
-                "another checkpoint of this folder into it, or remove it to start anew."
+                "another checkpoint of this folder into it, or start anew in another OUTPUT_DIR."
             )
         return path
+
+    def _numbered(self) -> dict[int, Path]:
+        """{iteration: file} of the numbered checkpoints, ascending."""
+        numbers = {
+            int(file.stem.removeprefix("model_")): file
+            for file in self.folder.glob("model_*.pth")
+            if file.stem.removeprefix("model_").isdecimal()
+        }
+        return dict(sorted(numbers.items()))
+
+    def _last_without_its_name(self) -> Path | None:
+        final = self.folder / "model_final.pth"
+        found = [*([final] if final.is_file() else []), *self._numbered().values()]
+        if not found:
+            return None
+        logger.info("%s is missing; %s is there and taken.", self.folder / _LAST, found[-1].name)
+        return found[-1]
 
 
 def remove_temporaries(folder: str | os.PathLike[str]) -> None:
