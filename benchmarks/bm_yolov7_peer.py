@@ -9,9 +9,10 @@ and scores of classes of each of the 25,200 predictions of a picture of 640x640.
 and normalising pictures, thresholds and suppression are left out on both sides. (Ours finishes
 only boxes that reach the threshold when it finds objects; here it decodes all of them, as theirs.)
 
-Before anything is timed, boxes and scores of both must agree in every form; those of bfloat16 are
-reported only. A ratio says how many times as fast as the authors' fused model, as their scripts
-run it, something is. "packed" is what our evaluation and demo run on a processor.
+Before anything is timed, boxes and scores of both must agree in every form; differences to the
+authors' model as it was trained are reported, those of their own fused model, too. A ratio says how
+many times as fast as that one, which their scripts run, something is. "packed" is what our
+evaluation and demo run on a processor.
 """
 
 from __future__ import annotations
@@ -92,24 +93,33 @@ def their_finders(peer: PeerYOLOv7, bf16: bool) -> dict[str, Find]:
     return finders
 
 
-def difference(theirs: Tensor, ours: Tensor) -> dict[str, float]:
-    """Largest differences between the authors' predictions (cxcywh) and ours (xyxy)."""
-    boxes = cxcywh_to_xyxy(theirs[..., :4].float())
+def with_corners(theirs: Tensor) -> Tensor:
+    """The authors' predictions, cxcywh first, in our form, xyxy first; float32."""
+    theirs = theirs.float()
+    return torch.cat([cxcywh_to_xyxy(theirs[..., :4]), theirs[..., 4:]], dim=-1)
+
+
+def difference(expected: Tensor, found: Tensor) -> dict[str, float]:
+    """Largest differences of boxes and of scores between predictions that begin with xyxy."""
+    distance = (expected - found.float()).abs()
     return {
-        "pixels": float((boxes - ours[..., :4]).abs().max()),
-        "scores": float((theirs[..., 4:].float() - ours[..., 4:].float()).abs().max()),
+        "pixels": float(distance[..., :4].max()),
+        "scores": float(distance[..., 4:].max()),
     }
 
 
 def check(differences: dict[str, dict[str, float]]) -> None:
     """Insist that forms in float32 give the same but for rounding.
 
+    Boxes of the largest anchors are up to 1,836 pixels wide, and folded weights are rounded once
+    more: the authors' fused model differs from their own by tenths of a pixel.
+
     Raises:
-        AssertionError: boxes differ by more than 0.02 pixels, or scores by more than 1e-4.
+        AssertionError: boxes differ by more than a pixel, or scores by more than 1e-3.
     """
     for name, found in differences.items():
         if "bf16" not in name:
-            assert found["pixels"] < 0.02 and found["scores"] < 1e-4, (name, found)
+            assert found["pixels"] < 1 and found["scores"] < 1e-3, (name, found)
 
 
 def measure(name: str, folder: Path, *, side: int, rounds: int) -> dict[str, Any]:
@@ -122,8 +132,10 @@ def measure(name: str, folder: Path, *, side: int, rounds: int) -> dict[str, Any
     theirs = their_finders(peer, bf16)
     forms = OURS | BF16 if bf16 else OURS
     ours = {row: our_finder(model, INFERENCE_VARIANTS[form]) for row, form in forms.items()}
-    expected = theirs["authors"](images)
-    differences = {row: difference(expected, find(images)) for row, find in ours.items()}
+    expected = with_corners(theirs["authors"](images))
+    found = {row: with_corners(find(images)) for row, find in theirs.items()}
+    found |= {row: find(images) for row, find in ours.items()}
+    differences = {row: difference(expected, predictions) for row, predictions in found.items()}
     check(differences)
     calls = {row: (lambda find=find: find(images)) for row, find in (theirs | ours).items()}
     return {"largest_difference": differences, "inference": compare(calls, rounds)}
