@@ -231,6 +231,47 @@ def test_one_class_has_no_class_loss_and_its_logit_decides_nothing(assignment_ca
     assert losses["loss_objectness"].item() == others["loss_objectness"].item()
 
 
+def test_of_one_class_the_objectness_decides_who_answers() -> None:
+    """Two cells predict the same box, which overlaps the object by 5/11: k is 1."""
+    predictions = replace(two_levels(), class_logits=torch.zeros(1, 5, 1, dtype=torch.float64))
+    targets = objects([[3, 0, 11, 8]], [0])
+    same = torch.tensor([0.0, 0.0, 8.0, 8.0], dtype=torch.float64).expand(2, 4)
+    predictions.box_deltas[0, :2] = CODER.encode(same, *predictions.places(torch.tensor([0, 1])))
+    predictions.objectness_logits[0, :2] = torch.tensor([-1.0, 1.0])
+    # Were it read, the first would have √(σ(9)·σ(-1)) = 0.52 and the second 0.01.
+    predictions.class_logits[0, :2, 0] = torch.tensor([9.0, -9.0])
+    assignment, _ = make_criterion().assign(predictions, targets)
+    assert assignment.prediction_index.tolist() == [1]
+    several = replace(predictions, class_logits=predictions.class_logits.expand(1, 5, 2))
+    assignment, _ = make_criterion().assign(several, targets)
+    assert assignment.prediction_index.tolist() == [0]
+
+
+def test_wide_images_one_class_and_an_image_without_objects_by_hand() -> None:
+    """Two images of 16x32 with two cells of 16: the first has an object in its right half."""
+    centers, strides = cell_centers(((1, 2),), (16,), dtype=torch.float64)
+    predictions = DensePredictions(
+        class_logits=torch.tensor([[[9.0], [-9.0]], [[5.0], [5.0]]]).double(),
+        objectness_logits=torch.tensor([[0.0, 1.0], [0.0, 0.0]]).double(),
+        box_deltas=torch.zeros(2, 2, 4, dtype=torch.float64),
+        centers=centers,
+        strides=strides,
+        level_sizes=((1, 2),),
+        anchors=torch.full((2, 2), 16.0, dtype=torch.float64),
+    )
+    targets = replace(
+        objects([[16, 0, 32, 8]], [0]), image_sizes=torch.tensor([[16, 32], [16, 32]])
+    )
+    criterion = make_criterion(box_loss=iou, loss_weights=ONES, level_balance=(4.0,), batch_size=2)
+    losses = criterion(predictions, targets)
+    # The predicted box [16, 0, 32, 16] is twice the object: overlap ½.
+    assert losses["loss_box"].item() == pytest.approx(2 * 0.5)
+    # BCE of logit 1 for target ½ is ln(1 + e) - ½, of logit 0 ln 2.
+    expected = (math.log1p(math.e) - 0.5 + 3 * LN2) / 4
+    assert losses["loss_objectness"].item() == pytest.approx(2 * 4 * expected)
+    assert losses["loss_class"].item() == 0
+
+
 def test_diagnostics_are_logged(yolov7_p5_recipe) -> None:
     recipe = yolov7_p5_recipe
     with EventStorage(0) as storage:
