@@ -198,9 +198,10 @@ class _Patch:
         """Paste onto an (H, W, 3) canvas, which is changed; (H, W) bool: the pixels covered."""
         left, top = self.box[:2].astype(int)
         height, width = self.mask.shape
+        region = np.s_[top : top + height, left : left + width]
+        np.copyto(canvas[region], self.warp.apply_image(image), where=self.mask[..., None])
         covered = np.zeros(canvas.shape[:2], dtype=bool)
-        covered[top : top + height, left : left + width] = self.mask
-        canvas[covered] = self.warp.apply_image(image)[self.mask]
+        covered[region] = self.mask
         return covered
 
 
