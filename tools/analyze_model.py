@@ -16,20 +16,22 @@ from yolov7.analysis import (
 from yolov7.config import load_config
 from yolov7.engine.launch import choose_device
 from yolov7.utils.cli import add_debug_argument, run_command
+from yolov7.utils.environment import describe_machine, machine_in_a_line
 
 EPILOG = """\
 GFLOPs are 2 x multiply-adds of convolutions and matrix products for one image of INPUT.INPUT_SIZE,
 rounded up to the model's stride; norms, activations and post-processing are not counted. "Deploy"
 is the model that inference uses, with batch normalisation folded and training-only parts dropped.
 With --family all COCO configs of a family are laid out in a Markdown table; --repeats adds the
-milliseconds of one image on MODEL.DEVICE, from pixels in memory to detections (untrained weights).
+milliseconds of one image on MODEL.DEVICE, from pixels in memory to detections (untrained weights),
+as trained and as evaluation and demo run it: medians of rounds in which both take turns.
 
 examples:
   python tools/analyze_model.py --config-file configs/coco/yolox_s.yaml
   python tools/analyze_model.py --config-file configs/coco/yolox_nano.yaml --json \\
       INPUT.INPUT_SIZE "[320, 320]" MODEL.YOLO.CLASSES 10
   python tools/analyze_model.py --family yolov7
-  python tools/analyze_model.py --family yolov7 --repeats 20 MODEL.DEVICE cuda
+  python tools/analyze_model.py --family yolov7 --repeats 3 MODEL.DEVICE cpu
 """
 
 
@@ -69,18 +71,21 @@ def format_table(statistics: ModelStatistics) -> str:
 
 def print_family(arguments: argparse.Namespace) -> None:
     """Print a family's table, or a JSON list of its models."""
-    members = []
+    members, device = [], ""
     for name in family_configs(arguments.family):
         cfg = load_config(name, arguments.opts)
         if arguments.repeats:
             cfg.defrost()
             cfg.MODEL.DEVICE = choose_device(cfg.MODEL.DEVICE, num_gpus=1)
+            device = cfg.MODEL.DEVICE.upper()
         label = name.rpartition("/")[2]
         members.append(measure_member(label, cfg, repeats=arguments.repeats))
     if arguments.json:
         print(json.dumps([member.to_dict() for member in members]))
     else:
-        print(markdown_table(members))
+        print(markdown_table(members, device=device))
+        if arguments.repeats:
+            print(f"\n{device}: {machine_in_a_line(describe_machine())}")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from yolov7.engine.launch import choose_device
 from yolov7.engine.training_speed import TrainingSpeed, compare_with_loader
 from yolov7.modeling import build_detector
 from yolov7.utils.cli import add_debug_argument, run_command
-from yolov7.utils.environment import describe_machine
+from yolov7.utils.environment import describe_machine, machine_in_a_line
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
 from yolov7.utils.seeding import seed_all
@@ -154,12 +154,10 @@ def format_report(result: dict[str, Any]) -> str:
     """Lay the numbers out, a row for each thing measured."""
     height, width = result["input_size"]
     batch_size = result["batch_size"]
-    machine = result["machine"]
     lines = [
         f"{result['task']}: {result['config']}, {batch_size} picture(s) of {height} x {width}, "
         f"{result['workers']} worker(s), {result['device']}",
-        f"{machine['processor']}, {machine['torch_threads']} of {machine['cores']} cores; "
-        f"load {machine['load_average'][0]:.1f}; PyTorch {machine['torch']}",
+        machine_in_a_line(result["machine"]),
         f"{'':<30}{'ms/batch':>10}{'fastest':>10}{'slowest':>10}{'images/s':>10}{'ratio':>8}",
     ]
     for name, row in result["timing"].items():

@@ -28,6 +28,6 @@ def test_table_by_operations():
 
 def test_table_with_latencies():
     lines = markdown_table([member("a", 2.0, 8.0), member("b", 3.0)]).splitlines()
-    assert lines[0].endswith("| ms | deployed |")
+    assert lines[0].endswith("| ms, CPU | deployed |")
     assert lines[2].endswith("| 8.0 | 4.0 |")
     assert lines[3].endswith("| - | - |")

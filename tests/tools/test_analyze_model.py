@@ -70,6 +70,12 @@ def test_family(monkeypatch, capsys):
     assert [member["name"] for member in json.loads(out)] == ["yolov7_tiny", "yolox_nano"]
     assert all(member["milliseconds_deploy"] > 0 for member in json.loads(out))
     assert json.loads(out)[0]["statistics"]["input_size"] == [64, 64]
+    arguments = ["--repeats", "1", "MODEL.DEVICE", "cpu", "INPUT.INPUT_SIZE", "[64, 64]"]
+    code, out, _ = run(monkeypatch, capsys, "--family", "yolov7", *arguments)
+    assert code == 0
+    title, *_, machine = out.splitlines()
+    assert title.endswith("| ms, CPU | deployed |")
+    assert machine.startswith("CPU: ") and "PyTorch" in machine
 
 
 def test_mistakes_end_without_a_stack_trace(monkeypatch, capsys):

@@ -76,11 +76,14 @@ def measure_member(name: str, cfg: CfgNode, *, repeats: int = 0) -> FamilyMember
     return FamilyMember(name, statistics, *(1000 * each for each in seconds))
 
 
-def markdown_table(members: Sequence[FamilyMember]) -> str:
-    """Lay the models out in Markdown, ordered by operations; "deployed" is reparameterised."""
+def markdown_table(members: Sequence[FamilyMember], *, device: str = "CPU") -> str:
+    """Lay the models out in Markdown, ordered by operations.
+
+    "deployed" is the model that evaluation and demo run; `device` is where latencies were taken.
+    """
     timed = any(member.milliseconds is not None for member in members)
     titles = ["model", "input", "parameters", "deployed", "GFLOPs", "deployed"]
-    titles += ["ms", "deployed"] if timed else []
+    titles += [f"ms, {device}", "deployed"] if timed else []
     rows = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for member in sorted(members, key=lambda member: member.statistics.gflops):
         numbers = member.statistics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,15 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def machine_in_a_line(machine: Mapping[str, Any]) -> str:
+    """What `describe_machine` gives, in words, for a line below or above measured times."""
+    accelerator = f"{machine['accelerator']}, " if machine["accelerator"] else ""
+    return (
+        f"{accelerator}{machine['processor']}, {machine['torch_threads']} of {machine['cores']} "
+        f"cores; load {machine['load_average'][0]:.1f}; PyTorch {machine['torch']}"
+    )
 
 
 def available_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
