@@ -19,7 +19,8 @@ def add_model_config(cfg: CfgNode) -> None:
     model.CLASSES_PER_BOX = "best"
 
     # Memory layout of the network and its pictures: "contiguous" or "channels_last" (faster on
-    # CPUs, above all for depthwise convolutions, and with mixed precision on GPUs).
+    # CPUs, above all for depthwise convolutions, and with mixed precision on GPUs). Evaluation and
+    # predictor on a CPU pack convolutions in a layout of their own.
     model.MEMORY_FORMAT = "contiguous"
 
     # Batch norm statistics over the GPUs of all processes instead of each for itself.
