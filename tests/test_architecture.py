@@ -19,7 +19,9 @@ LAYERS = (
     {"engine"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-OPTIONAL_PACKAGES = {"detectron2", "hotcoco", "matplotlib", "tensorboard", "sklearn", "skimage"}
+OPTIONAL_PACKAGES = {
+    "detectron2", "hotcoco", "matplotlib", "tensorboard", "sklearn", "skimage", "timm",
+}  # fmt: skip
 MOST_LINES = 400
 
 LIBRARY = sorted((ROOT / "yolov7").rglob("*.py"))

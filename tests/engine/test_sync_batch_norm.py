@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
+from yolov7.engine import training_model
+from yolov7.modeling.backbones import TimmBackbone
 
 SCRIPT = Path(__file__).with_name("sync_batch_norm_ranks.py")
 
@@ -49,3 +53,15 @@ def test_on_a_cpu_it_is_refused_and_one_process_needs_none(tmp_path):
     assert run_ranks(1, tmp_path / "1.pth", "cpu")["synchronised"] == 0
     with pytest.raises(AssertionError, match="SYNC_BATCH_NORM works on CUDA only"):
         run_ranks(2, tmp_path / "2.pth", "cpu")
+
+
+def test_the_activations_of_timms_norms_survive_the_conversion(cfg, monkeypatch):
+    model = TimmBackbone(name="mobilenetv3_small_050", strides=(8,)).eval()
+    images = torch.randn(1, 3, 64, 64)
+    expected = model(images)["c3"]
+    monkeypatch.setattr(training_model, "get_world_size", lambda: 2)
+    monkeypatch.setattr(training_model, "build_detector", lambda cfg: model)
+    cfg.MODEL.SYNC_BATCH_NORM, cfg.MODEL.DEVICE = True, "cuda"
+    converted = training_model.build_training_model(cfg)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in converted.modules())
+    assert torch.allclose(converted(images)["c3"], expected, atol=1e-6)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import torch
-from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,6 +32,8 @@ def build_training_model(cfg: CfgNode) -> nn.Module:
                 "MODEL.SYNC_BATCH_NORM works on CUDA only, but MODEL.DEVICE is "
                 f"'{cfg.MODEL.DEVICE}'. Set it to False."
             )
+        from timm.layers import convert_sync_batchnorm
+
         # timm's conversion: PyTorch's drops the activation that timm's batch norms may hold.
         model = convert_sync_batchnorm(model)
     logger.info(

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from yolov7.layers.conv import folded_weights
 from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d
 
-# What computes from `weight` and `bias` as they are. Others, such as weight-standardised
-# convolutions, would change folded weights once more.
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, FrozenBatchNorm2d)
 
 
 @torch.no_grad()
-def fold_batch_norms(model: nn.Module, example: Any) -> nn.Module:
+def fold_batch_norms(
+    model: nn.Module, example: Any, *, convolutions: Sequence[type[nn.Conv2d]] = (nn.Conv2d,)
+) -> nn.Module:
     """Fold 2d batch normalisations of a model in eval mode into convolutions, in place.
 
     One forward pass shows which normalisation alone receives the output of which convolution. What
@@ -32,6 +30,8 @@ def fold_batch_norms(model: nn.Module, example: Any) -> nn.Module:
     Args:
         model: called as `model(example)`.
         example: an input on the model's device; its values do not matter.
+        convolutions: classes that compute from `weight` and `bias` as they are. Subclasses of them
+            are left alone: weight-standardised ones would change folded weights once more.
 
     Returns:
         The model.
@@ -41,7 +41,7 @@ def fold_batch_norms(model: nn.Module, example: Any) -> nn.Module:
         for parent in model.modules()
         for name, child in parent.named_children()
     }
-    for conv, norm in _pairs(model, example):
+    for conv, norm in _pairs(model, example, convolutions):
         weight, bias = folded_weights(conv, norm)
         conv.weight = nn.Parameter(weight, conv.weight.requires_grad)
         conv.bias = nn.Parameter(bias, conv.weight.requires_grad)
@@ -50,11 +50,13 @@ def fold_batch_norms(model: nn.Module, example: Any) -> nn.Module:
     return model
 
 
-def _pairs(model: nn.Module, example: Any) -> list[tuple[nn.Conv2d, nn.Module]]:
+def _pairs(
+    model: nn.Module, example: Any, convolutions: Sequence[type[nn.Conv2d]]
+) -> list[tuple[nn.Conv2d, nn.Module]]:
     trace = _Trace()
     handles = []
     for module in model.modules():
-        if type(module) in _CONVOLUTIONS:
+        if type(module) in convolutions:
             handles.append(module.register_forward_hook(trace.leave_conv))
         elif isinstance(module, _NORMS):
             handles.append(module.register_forward_pre_hook(trace.enter_norm))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from timm.layers import Format
 from torch import Tensor, nn
 
 from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
 from yolov7.layers import FrozenBatchNorm2d, fold_batch_norms, freeze_batch_norms
 from yolov7.modeling.backbones.timm_models import (
     FeatureMap,
+    convolutions,
     create_features,
     family_of,
     feature_maps,
@@ -93,7 +93,7 @@ class TimmBackbone(Backbone):
         indices = tuple(feature.index for feature in chosen)
         self._arguments = {"name": name, "out_indices": indices, **arguments}
         body = create_features(**self._arguments)
-        self._channels_last = getattr(body, "output_fmt", Format.NCHW) == Format.NHWC
+        self._channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"
         self._side_multiple = family_of(name).side_multiple
         self.body = convert_norms(body)
         if convert_norms is freeze_batch_norms and not _has(body, FrozenBatchNorm2d):
@@ -191,7 +191,8 @@ class TimmBackbone(Backbone):
         """Fold batch norms into convolutions; see `yolov7.modeling.reparameterization`."""
         weight = next(self.body.parameters())
         side = 2 * max(self._out_feature_strides.values())
-        fold_batch_norms(self.body, weight.new_zeros(1, self._arguments["in_channels"], side, side))
+        example = weight.new_zeros(1, self._arguments["in_channels"], side, side)
+        fold_batch_norms(self.body, example, convolutions=convolutions())
         return self
 
     def _load_from_state_dict(self, *args: Any) -> None:

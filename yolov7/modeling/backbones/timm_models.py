@@ -1,4 +1,7 @@
-"""timm's models as feature extractors: construction, maps, and errors in words of the config."""
+"""timm's models as feature extractors: construction, maps, and errors in words of the config.
+
+timm takes as long to import as the rest of the framework, so what uses it imports it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import timm
 import torch
-from timm.models import model_entrypoint
 from torch import nn
 
 from yolov7.utils.errors import ConfigError
@@ -66,6 +67,8 @@ def family_of(name: str) -> Family:
     Raises:
         ConfigError: timm has no such model or tag.
     """
+    import timm
+
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise ConfigError(
@@ -78,7 +81,7 @@ def family_of(name: str) -> Family:
             f"MODEL.TIMM.NAME: timm {timm.__version__} has no weights '{tag}' of {architecture}."
             f"{suggest(tag, tags)}"
         )
-    module = model_entrypoint(architecture).__module__.rpartition(".")[2]
+    module = timm.models.model_entrypoint(architecture).__module__.rpartition(".")[2]
     return FAMILIES.get(module, Family())
 
 
@@ -110,6 +113,8 @@ def names_without_decay(name: str, model: nn.Module) -> set[str]:
         name: a model of timm.
         model: what `create_features` has made of it.
     """
+    import timm
+
     parameters = dict(model.named_parameters())
     vectors = {entry for entry, parameter in parameters.items() if parameter.ndim <= 1}
     exempt = {entry for entry in vectors if entry.rpartition(".")[2] not in ("weight", "bias")}
@@ -119,6 +124,13 @@ def names_without_decay(name: str, model: nn.Module) -> set[str]:
     if hasattr(classifier, "no_weight_decay"):
         exempt |= {place_in(parameters, entry) for entry in classifier.no_weight_decay()} - {None}
     return exempt
+
+
+def convolutions() -> tuple[type[nn.Conv2d], ...]:
+    """Classes of timm's convolutions that take weight and bias as they are."""
+    from timm.layers import Conv2dSame
+
+    return (nn.Conv2d, Conv2dSame)
 
 
 def place_in(names: Collection[str], name: str) -> str | None:
@@ -160,6 +172,8 @@ def create_features(
     Raises:
         ConfigError: timm has no such model, or the model cannot do what is asked.
     """
+    import timm
+
     arguments: dict[str, Any] = dict(family_of(name).arguments)
     # Left out where it is the default: not every model knows these arguments.
     if output_stride != 32:

@@ -7,9 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import timm
 import torch
-from timm.models import get_pretrained_cfg
 from torch import Tensor
 
 from yolov7.modeling.backbones.timm_models import create_features
@@ -31,10 +29,12 @@ def pretrained_state(name: str, *, weights: str = "", **arguments: Any) -> dict[
     Raises:
         WeightsError: there are none, they cannot be had, or they lack a part of the model.
     """
+    import timm
+
     source = weights or f"timm's pretrained weights of {name}"
     if weights and not Path(weights).is_file():
         raise WeightsError(f"MODEL.TIMM.WEIGHTS: there is no file {weights}")
-    if not weights and not get_pretrained_cfg(name).has_weights:
+    if not weights and not timm.get_pretrained_cfg(name).has_weights:
         architecture = name.partition(".")[0]
         others = timm.list_pretrained(f"{architecture[:6]}*")[:12]
         raise WeightsError(
