@@ -85,7 +85,7 @@ def our_criterion(kind: str) -> SetCriterion:
     node.L1_WEIGHT = assigner.L1_COST = 5.0
     node.BOX_WEIGHT = assigner.IOU_COST = 2.0
     node.BOX_LOSS = "giou"
-    return build_criterion(cfg)
+    return build_criterion(cfg, of_queries=True)
 
 
 def peer_losses(folder: Path, kind: str, *, with_masks: bool) -> Losses:

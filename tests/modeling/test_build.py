@@ -41,3 +41,20 @@ def test_unknown_name_is_an_error_with_key_and_suggestion(section, wrong, right,
 def test_unknown_postprocessor():
     with pytest.raises(ConfigError, match="Did you mean 'DensePostprocessor'"):
         build_postprocessor(get_config(), name="DensePostprocesor")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "of_queries", "message"),
+    [
+        ("ASSIGNER", "SimOTA", True, "for dense predictions, .* are queries.*: HungarianMatcher$"),
+        ("ASSIGNER", "HungarianMatcher", False, "for queries, .* are dense .*OTA, SimOTA$"),
+        ("CRITERION", "DenseCriterion", True, "for dense predictions, .*: SetCriterion$"),
+        ("CRITERION", "SetCriterion", False, "for queries, .*DenseCriterion$"),
+    ],
+)
+def test_parts_for_other_predictions_are_refused(section, name, of_queries, message):
+    cfg = get_config()
+    cfg.MODEL[section].NAME = name
+    build = {"ASSIGNER": build_assigner, "CRITERION": build_criterion}[section]
+    with pytest.raises(ConfigError, match=f"MODEL.{section}.NAME: {name} is {message}"):
+        build(cfg, of_queries=of_queries)

@@ -61,20 +61,52 @@ def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
     return find_component(HEAD_REGISTRY, cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME")(cfg, input_shape)
 
 
-def build_assigner(cfg: CfgNode) -> Any:
-    """Build the assigner `MODEL.ASSIGNER.NAME`."""
-    return find_component(ASSIGNER_REGISTRY, cfg.MODEL.ASSIGNER.NAME, "MODEL.ASSIGNER.NAME")(cfg)
+def build_assigner(cfg: CfgNode, *, of_queries: bool = False) -> Any:
+    """Build the assigner `MODEL.ASSIGNER.NAME`.
+
+    Args:
+        cfg: the config.
+        of_queries: whether it is to match queries, or dense predictions.
+
+    Raises:
+        ConfigError: there is none of this name, or it is for the other kind.
+    """
+    name = cfg.MODEL.ASSIGNER.NAME
+    return _fitting(ASSIGNER_REGISTRY, name, "MODEL.ASSIGNER.NAME", of_queries=of_queries)(cfg)
 
 
-def build_criterion(cfg: CfgNode, **parts: Any) -> nn.Module:
+def build_criterion(cfg: CfgNode, *, of_queries: bool = False, **parts: Any) -> nn.Module:
     """Build the criterion `MODEL.CRITERION.NAME`, which builds its own assigner and losses.
 
     Args:
         cfg: the config.
+        of_queries: whether it is to compare queries, or dense predictions.
         parts: what the family decides instead of a key, such as `box_coder`.
+
+    Raises:
+        ConfigError: there is none of this name, or it is for the other kind.
     """
-    name = cfg.MODEL.CRITERION.NAME
-    return find_component(CRITERION_REGISTRY, name, "MODEL.CRITERION.NAME")(cfg, **parts)
+    name, key = cfg.MODEL.CRITERION.NAME, "MODEL.CRITERION.NAME"
+    return _fitting(CRITERION_REGISTRY, name, key, of_queries=of_queries)(cfg, **parts)
+
+
+def _fitting(registry: Registry, name: str, key: str, *, of_queries: bool) -> Any:
+    """`find_component`, which must be for the wanted kind of predictions.
+
+    A class whose `of_queries` is True is for queries, all others are for dense predictions.
+    """
+    found = find_component(registry, name, key)
+    if getattr(found, "of_queries", False) != of_queries:
+        fitting = [
+            entry for entry, part in registry if getattr(part, "of_queries", False) == of_queries
+        ]
+        kinds = ("queries", "dense predictions")
+        wanted, other = kinds if of_queries else kinds[::-1]
+        raise ConfigError(
+            f"{key}: {name} is for {other}, and the model's are {wanted}. Fitting: "
+            f"{', '.join(sorted(fitting))}"
+        )
+    return found
 
 
 def build_postprocessor(cfg: CfgNode, name: str = "DensePostprocessor", **parts: Any) -> Any:

@@ -195,13 +195,13 @@ def test_config() -> None:
     cfg.MODEL.ASSIGNER.CLASS_COST, cfg.MODEL.ASSIGNER.IOU_COST = 2.0, 4.0
     cfg.MODEL.ASSIGNER.L1_COST = 3.0
     cfg.MODEL.CRITERION.CLASS_LOSS = "softmax"
-    matcher = build_assigner(cfg)
+    matcher = build_assigner(cfg, of_queries=True)
     assert matcher.class_cost is softmax_cost
     assert (matcher.class_weight, matcher.giou_weight, matcher.l1_weight) == (2.0, 4.0, 3.0)
     cfg.MODEL.CRITERION.CLASS_LOSS = "focal"
     cfg.MODEL.CRITERION.FOCAL_ALPHA, cfg.MODEL.CRITERION.FOCAL_GAMMA = 0.5, 1.0
-    focal = build_assigner(cfg).class_cost
+    focal = build_assigner(cfg, of_queries=True).class_cost
     assert (focal.alpha, focal.gamma) == (0.5, 1.0)
     cfg.MODEL.CRITERION.CLASS_LOSS = "bce"
     with pytest.raises(ConfigError, match=r"CLASS_LOSS.*'bce'.*focal, softmax"):
-        build_assigner(cfg)
+        build_assigner(cfg, of_queries=True)

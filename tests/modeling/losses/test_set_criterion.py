@@ -305,7 +305,7 @@ def test_config(query_cases) -> None:
     node.CLASS_WEIGHT, node.L1_WEIGHT, node.BOX_WEIGHT = 1.5, 5.0, 2.0
     node.MASK_WEIGHT, node.DICE_WEIGHT = 3.0, 4.0
     node.FOCAL_ALPHA, node.FOCAL_GAMMA = 0.4, 1.0
-    criterion = build_criterion(cfg)
+    criterion = build_criterion(cfg, of_queries=True)
     assert isinstance(criterion.assigner, HungarianMatcher)
     assert criterion.class_loss.no_object_weight == 0.3
     assert criterion.scores.num_logits(80) == 81
@@ -315,15 +315,15 @@ def test_config(query_cases) -> None:
         "loss_class": 1.5, "loss_l1": 5.0, "loss_box": 2.0, "loss_mask": 3.0, "loss_dice": 4.0,
     }  # fmt: skip
     node.CLASS_LOSS = "focal"
-    criterion = build_criterion(cfg)
+    criterion = build_criterion(cfg, of_queries=True)
     assert (criterion.class_loss.alpha, criterion.class_loss.gamma) == (0.4, 1.0)
     assert criterion.scores.num_logits(80) == 80
     node.CLASS_LOSS = "sigmoid"
     with pytest.raises(ConfigError, match=r"CLASS_LOSS.*'sigmoid'"):
-        build_criterion(cfg)
+        build_criterion(cfg, of_queries=True)
     node.CLASS_LOSS, node.BOX_LOSS = "focal", "gio"
     with pytest.raises(ConfigError, match=r"BOX_LOSS.*giou"):
-        build_criterion(cfg)
+        build_criterion(cfg, of_queries=True)
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -46,6 +46,8 @@ class HungarianMatcher:
             does not depend on it.
     """
 
+    of_queries = True
+
     @configurable
     def __init__(
         self,

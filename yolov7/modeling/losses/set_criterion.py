@@ -79,6 +79,8 @@ class SetCriterion(nn.Module):
         ValueError: when the weights' names are others.
     """
 
+    of_queries = True
+
     @configurable
     def __init__(
         self,
@@ -116,7 +118,7 @@ class SetCriterion(nn.Module):
         }
         key = "MODEL.CRITERION.CLASS_LOSS"
         return {
-            "assigner": build_assigner(cfg),
+            "assigner": build_assigner(cfg, of_queries=True),
             "class_loss": look_up(class_losses, criterion.CLASS_LOSS, key)(),
             "scores": query_scores(cfg),
             "box_loss": find_component(

@@ -39,7 +39,8 @@ class QueryDetector(Detector):
             `Detector`'s arguments.
 
         Raises:
-            ConfigError: `MODEL.HEAD.NAME` is another head.
+            ConfigError: `MODEL.HEAD.NAME` is another head, or the criterion or its assigner is for
+                dense predictions.
         """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
@@ -53,7 +54,7 @@ class QueryDetector(Detector):
             "backbone": backbone,
             "neck": neck,
             "head": head,
-            "criterion": build_criterion(cfg),
+            "criterion": build_criterion(cfg, of_queries=True),
             "postprocessor": build_postprocessor(cfg, "QueryPostprocessor"),
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
