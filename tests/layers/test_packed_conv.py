@@ -89,6 +89,23 @@ def test_the_trial_draws_no_random_numbers():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_weights_are_laid_out_for_the_shape_at_hand(monkeypatch):
+    conv = nn.Conv2d(4, 8, 1)
+    packed, shapes = PackedConv(conv), []
+    pack_for = PackedConv._pack_for
+    monkeypatch.setattr(
+        PackedConv, "_pack_for", lambda self, s: (shapes.append(tuple(s)), pack_for(self, s))[1]
+    )
+    small, large = torch.randn(1, 4, 2, 3), torch.randn(2, 4, 30, 20)
+    with torch.inference_mode():
+        packed(small)
+    for x in (small, large, large, small):
+        assert torch.allclose(packed(x), conv(x), atol=1e-6)
+    with torch.enable_grad():
+        assert torch.allclose(packed(small), conv(small), atol=1e-6)
+    assert shapes == [(1, 4, 2, 3), (2, 4, 30, 20), (1, 4, 2, 3)]
+
+
 def test_later_changes_of_the_convolution_do_not_reach_it():
     conv, x = nn.Conv2d(4, 4, 1), torch.ones(1, 4, 2, 2)
     packed = PackedConv(conv)

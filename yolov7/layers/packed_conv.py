@@ -1,4 +1,4 @@
-"""Convolutions for inference on the processor, prepared once for the kernels of oneDNN."""
+"""Convolutions for inference on the processor, prepared for the kernels of oneDNN."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ _POST_OPS: dict[type[nn.Module], Callable[[Any], _PostOp]] = {
     nn.GELU: lambda module: ("gelu", [], module.approximate),
 }
 
-# The layout of weights is chosen for an input of this side. It is right for others, too, and was
-# the fastest one of 20 to 640 alike; without any side a slower layout is taken.
-_TYPICAL_SIDE = 80
-
 
 class PackedConv(nn.Module):
     """A convolution and its activation as one kernel, with weights in the kernel's own layout.
 
     PyTorch's convolution lays its weights out anew in every call and leaves the activation to a
-    second pass over the map. Maps (B, in_channels, H, W) to (B, out_channels, H', W') in
-    channels-last memory, float32 on the CPU, without gradients. It has no parameters: it cannot be
-    trained, saved or moved.
+    second pass over the map. Here the weights are laid out when the shape of the input changes:
+    which layout is fast depends on it, and the wrong one may be a hundred times slower. Both
+    layouts are kept, which is twice the memory.
+
+    Maps (B, in_channels, H, W) to (B, out_channels, H', W') in channels-last memory, float32 on the
+    CPU, without gradients. It has no parameters: it cannot be trained, saved or moved.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
@@ -50,19 +49,26 @@ class PackedConv(nn.Module):
         activation = nn.Identity() if activation is None else activation
         self._post_op = _POST_OPS[type(activation)](activation)
         self._bias = None if conv.bias is None else conv.bias.detach().clone()
-        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach(),
-            *self._geometry,
-            [1, conv.in_channels, _TYPICAL_SIDE, _TYPICAL_SIDE],
-        )
+        # Laying out anew starts faster from channels last.
+        self._weight = conv.weight.detach().clone(memory_format=torch.channels_last)
+        self._packed: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        # Read and set as one, since a model may run in several threads.
+        packed = self._packed
+        if packed is None or packed[0] != x.shape:
+            packed = self._packed = (x.shape, self._pack_for(x.shape))
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self._weight, self._bias, *self._geometry, *self._post_op
+            x, packed[1], self._bias, *self._geometry, *self._post_op
+        )
+
+    def _pack_for(self, shape: torch.Size) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            self._weight, *self._geometry, list(shape)
         )
 
     def __deepcopy__(self, memo: dict) -> PackedConv:
-        """Nothing in it changes, so copies of a model may share it."""
+        """What it computes never changes, so copies of a model may share it."""
         return self
 
     def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedConv:
