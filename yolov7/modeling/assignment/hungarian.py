@@ -143,8 +143,8 @@ def _check_counts(counts: list[int], num_queries: int) -> None:
         raise DatasetError(
             f"image {counts.index(most)} of the batch has {most} objects, but the model has only "
             f"{num_queries} queries, each of which answers for one object. Raise the number of "
-            "queries (MODEL.DETR.NUM_OBJECT_QUERIES; Anchor DETR: MODEL.ANCHOR_DETR), or leave "
-            "the image out"
+            "queries (MODEL.DETR.NUM_OBJECT_QUERIES; Anchor DETR: "
+            "MODEL.ANCHOR_DETR.NUM_POINTS), or leave the image out"
         )
 
 
