@@ -15,7 +15,8 @@ from yolov7.utils.cli import add_debug_argument, run_command
 
 EPILOG = """\
 The config must describe the model that the weights belong to, its number of classes included:
-every entry of the input is used exactly once, or the program says which one does not fit.
+every entry of the input is used exactly once, or the program says which one does not fit. (For DETR
+and Anchor DETR classes and queries may differ; what was not converted is listed.)
 Nothing in the input file is executed.
 
 examples:
@@ -23,6 +24,8 @@ examples:
       --input yolox_s.pth --output weights/yolox_s.pth
   python tools/convert_weights.py --source yolov7 --config-file configs/coco/yolov7_w6.yaml \\
       --input yolov7-w6.pt --output weights/yolov7_w6.pth MODEL.AUXILIARY_HEAD.CHANNELS "[]"
+  python tools/convert_weights.py --source detr --config-file configs/coco/detr/detr_r50.yaml \\
+      --input detr-r50-e632da11.pth --output weights/detr_r50.pth
 """
 
 

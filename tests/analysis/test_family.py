@@ -13,6 +13,12 @@ def test_families_are_the_configs_of_one_name():
     found = family_configs("yolov7")
     assert {"coco/yolov7", "coco/yolov7_tiny", "coco/yolov7_e6e"} <= set(found)
     assert all(name.startswith("coco/yolov7") for name in found)
+    # Configs may lie deeper.
+    assert "coco/detr/detr_r50" in family_configs("detr")
+    assert family_configs("anchordetr") == [
+        "coco/detr/anchordetr_r50",
+        "coco/detr/anchordetr_r50_dc5",
+    ]
     with pytest.raises(ConfigError, match=r"no family 'yolov8'.*Did you mean"):
         family_configs("yolov8")
 

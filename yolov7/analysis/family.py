@@ -47,11 +47,15 @@ def family_configs(family: str) -> list[str]:
         ConfigError: there is no such family; the message lists those there are.
     """
     names = [name for name in config_names() if name.startswith(_FOLDER)]
-    found = [name for name in names if name.removeprefix(_FOLDER).split("_")[0] == family]
+    found = [name for name in names if _family_of(name) == family]
     if not found:
-        families = {name.removeprefix(_FOLDER).split("_")[0] for name in names}
+        families = {_family_of(name) for name in names}
         raise ConfigError(f"there is no family '{family}'.{suggest(family, families)}")
     return found
+
+
+def _family_of(name: str) -> str:
+    return name.rpartition("/")[2].split("_")[0]
 
 
 def measure_member(name: str, cfg: CfgNode, *, repeats: int = 0) -> FamilyMember:

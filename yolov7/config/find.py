@@ -42,7 +42,7 @@ def find_config(name: str | Path, *, folder: Path = Path()) -> Path:
 def config_names() -> list[str]:
     """Names of the framework's own configs, such as `digits/yolox_nano`."""
     configs = resource_root() / "configs"
-    files = (file.relative_to(configs) for file in configs.glob("*/*.yaml"))
+    files = (file.relative_to(configs) for file in configs.rglob("*.yaml"))
     return sorted(file.with_suffix("").as_posix() for file in files if file.parts[0] != "_base_")
 
 
