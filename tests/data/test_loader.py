@@ -22,6 +22,7 @@ from yolov7.data import (
     loader,
     training_records,
 )
+from yolov7.data.mappers import build_validation_mapper
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError, DatasetError, ImageError
 
@@ -256,6 +257,14 @@ def test_test_loader_gives_every_image_once_in_order(cfg, batch_size, lengths):
     samples = [s for batch in batches for s in batch]
     assert [s["image_id"] for s in samples] == list(range(7))
     assert [(s["height"], s["width"]) for s in samples] == SIZES
+
+
+def test_masks_reach_the_mapper_of_validation_losses(cfg):
+    for mask_on in (True, False):
+        cfg.MODEL.MASK_ON = mask_on
+        mapper = build_validation_mapper(cfg)
+        sample = next(iter(build_test_loader(cfg, cfg.DATASETS.TEST[0], mapper=mapper)))[0]
+        assert sample["instances"].has("gt_masks") == mask_on
 
 
 def test_test_loader_of_several_ranks_and_workers(cfg, monkeypatch):

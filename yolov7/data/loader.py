@@ -171,9 +171,9 @@ def build_test_loader(
 
     Args:
         cfg: reads DATASETS.{REGISTER, CLASS_NAMES}, DATALOADER.NUM_WORKERS, TEST.IMS_PER_BATCH,
-            MODEL.{DEVICE, YOLO.CLASSES}, and what the mapper reads.
+            MODEL.{DEVICE, MASK_ON, YOLO.CLASSES}, and what the mapper reads.
         dataset_name: a registered name.
-        mapper: used instead of the config's.
+        mapper: used instead of the config's; with MODEL.MASK_ON its records have masks.
 
     Raises:
         ConfigError: a key has an impossible value, or the class counts differ.
@@ -183,7 +183,9 @@ def build_test_loader(
         raise ConfigError(f"TEST.IMS_PER_BATCH is {cfg.TEST.IMS_PER_BATCH}; it must be at least 1.")
     register_from_config(cfg)
     records = load_records([dataset_name], training=False, class_names=cfg.DATASETS.CLASS_NAMES)
-    shared = SharedRecords(map(without_masks, records))
+    # Inference looks at no object; validation losses do, by a mapper of their own.
+    keeps_masks = mapper is not None and cfg.MODEL.MASK_ON
+    shared = SharedRecords(records if keeps_masks else map(without_masks, records))
     check_class_count(dataset_name, cfg.MODEL.YOLO.CLASSES)
     world_size = get_world_size()
     sampler = InferenceSampler(len(shared), rank=get_rank(), world_size=world_size)
