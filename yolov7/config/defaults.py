@@ -8,6 +8,7 @@ from yolov7.config.detr import add_detr_config
 from yolov7.config.elan import add_elan_config
 from yolov7.config.input import add_input_config
 from yolov7.config.model import add_model_config
+from yolov7.config.necks import add_neck_config
 from yolov7.config.solver import add_solver_config
 from yolov7.config.test import add_test_config
 from yolov7.config.timm import add_timm_config
@@ -21,6 +22,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
         cfg: what `get_cfg()` of detectron2 or of the seam returns.
     """
     add_model_config(cfg)
+    add_neck_config(cfg)
     add_elan_config(cfg)
     add_detr_config(cfg)
     add_anchor_detr_config(cfg)

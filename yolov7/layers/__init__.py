@@ -12,10 +12,11 @@ from yolov7.layers.conv import (
 from yolov7.layers.csp import Bottleneck, CSPBlock
 from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
 from yolov7.layers.elan import EELAN, ELAN, elan_block
+from yolov7.layers.five_convs import five_convs
 from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norms
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.mlp import MLP
-from yolov7.layers.norm import NORMS, NormFactory, yolo_batch_norm
+from yolov7.layers.norm import NORMS, NormFactory, darknet_batch_norm, yolo_batch_norm
 from yolov7.layers.packed_conv import PackedConv, pack_convolutions
 from yolov7.layers.position_encoding import (
     POSITION_ENCODINGS,
@@ -62,8 +63,10 @@ __all__ = [
     "SinePositionEncoding",
     "TinySPPCSPC",
     "TransitionFactory",
+    "darknet_batch_norm",
     "elan_block",
     "find_activation",
+    "five_convs",
     "fold_batch_norms",
     "freeze_batch_norms",
     "fuse_conv_batch_norm",

@@ -16,5 +16,13 @@ def yolo_batch_norm(num_channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(num_channels, eps=1e-3, momentum=0.03)
 
 
+def darknet_batch_norm(num_channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation with darknet's epsilon, 1e-5, which weights of YOLOv4 are trained with.
+
+    The momentum is the other YOLO families': darknet's own, 0.01, is for long trainings.
+    """
+    return nn.BatchNorm2d(num_channels, eps=1e-5, momentum=0.03)
+
+
 NORMS: dict[str, NormFactory] = {"": nn.Identity, "GN": partial(nn.GroupNorm, 32)}
 """Normalisations by the names that configs give, as detectron2 calls them; GN has 32 groups."""

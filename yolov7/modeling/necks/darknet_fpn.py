@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from yolov7.d2 import CfgNode, ShapeSpec, configurable
 from yolov7.layers import (
     ACTIVATIONS,
-    SPP,
     ConvNormAct,
     ModuleFactory,
     NormFactory,
     find_activation,
+    five_convs,
     yolo_batch_norm,
 )
 from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride
@@ -73,19 +73,7 @@ class DarknetFPN(nn.Module):
             if level < top:
                 self.reduce_convs.append(ConvNormAct(out_channels[level + 1], width, 1, **parts))
                 before += width
-            if spp and level == top:
-                middle = SPP(2 * width, width, **parts)
-            else:
-                middle = ConvNormAct(2 * width, width, 1, **parts)
-            self.blocks.append(
-                nn.Sequential(
-                    ConvNormAct(before, width, 1, **parts),
-                    ConvNormAct(width, 2 * width, 3, **parts),
-                    middle,
-                    ConvNormAct(width, 2 * width, 3, **parts),
-                    ConvNormAct(2 * width, width, 1, **parts),
-                )
-            )
+            self.blocks.append(five_convs(before, width, spp=spp and level == top, **parts))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:

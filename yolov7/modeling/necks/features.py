@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from yolov7.d2 import ShapeSpec
 from yolov7.utils.errors import ConfigError
 
@@ -71,3 +74,19 @@ def tap_name(stride: int) -> str:
         ConfigError: the stride is not a power of two.
     """
     return f"aux{pyramid_name(stride).removeprefix('p')}"
+
+
+def enlarge_to(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Repeat the cells of a map so that it is as large as a finer one.
+
+    Where a side of the finer map is odd, and the coarser one was made by rounding up, its last cell
+    is repeated once less.
+
+    Args:
+        coarse: (B, C, h, w).
+        fine: (B, any, H, W); only its size matters.
+
+    Returns:
+        (B, C, H, W).
+    """
+    return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")

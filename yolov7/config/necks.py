@@ -1,0 +1,14 @@
+"""`MODEL.PAFPN` and the sections of the other classic necks."""
+
+from __future__ import annotations
+
+from yolov7.d2 import CfgNode
+
+
+def add_neck_config(cfg: CfgNode) -> None:
+    """Add our keys; `MODEL.NECK` holds what necks share."""
+    model = cfg.MODEL
+
+    model.PAFPN = CfgNode()
+    # YOLOv4's neck has it even where the backbone has another one.
+    model.PAFPN.ACTIVATION = "leaky_relu"
