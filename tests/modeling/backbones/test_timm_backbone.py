@@ -157,6 +157,14 @@ def test_only_the_asked_strides_and_nothing_deeper():
     assert list(backbone(torch.zeros(1, 1, 32, 32))) == ["c2", "c4"]
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_parameter_of_a_shortened_model_is_used(name):
+    """Distributed training waits for the gradients of all of them."""
+    backbone = TimmBackbone(name=name, strides=(4, 8)).train()
+    sum(values.sum() for values in backbone(torch.randn(2, 3, 32, 32)).values()).backward()
+    assert not [n for n, parameter in backbone.named_parameters() if parameter.grad is None]
+
+
 @pytest.mark.parametrize("name", ["resnet18", "pvt_v2_b0", "efficientnet_b0", "regnetx_004"])
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_frozen_is_what_leads_to_a_map(name, level):

@@ -187,7 +187,7 @@ def create_features(
     if weights:
         arguments["pretrained_cfg_overlay"] = {"file": weights}
     try:
-        return timm.create_model(name, features_only=True, in_chans=in_channels, **arguments)
+        model = timm.create_model(name, features_only=True, in_chans=in_channels, **arguments)
     except (TypeError, AssertionError, AttributeError, NotImplementedError) as error:
         keys = {"output_stride": "OUTPUT_STRIDE", "drop_path_rate": "DROP_PATH"}
         asked = [f"MODEL.TIMM.{key}" for argument, key in keys.items() if argument in arguments]
@@ -195,3 +195,19 @@ def create_features(
             f"MODEL.TIMM.NAME: timm cannot build '{name}' as a feature extractor"
             f"{' with ' + ' and '.join(asked) if asked else ''}: {error or type(error).__name__}"
         ) from error
+    _drop_after_last_map(model)
+    return model
+
+
+def _drop_after_last_map(model: nn.Module) -> None:
+    """Remove blocks that nothing returned comes from: distributed training waits for gradients.
+
+    timm removes whole stages itself; EfficientNets and MobileNets keep all blocks of their chain.
+    """
+    path = place_in(dict(model.named_modules()), model.feature_info.module_name()[-1]) or ""
+    parent, _, last = path.rpartition(".")
+    chain = model.get_submodule(parent)
+    if isinstance(chain, nn.Sequential):
+        blocks = [name for name, _ in chain.named_children()]
+        for name in blocks[blocks.index(last) + 1 :]:
+            delattr(chain, name)

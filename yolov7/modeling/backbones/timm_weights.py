@@ -53,7 +53,9 @@ def pretrained_state(name: str, *, weights: str = "", **arguments: Any) -> dict[
             "start from random weights with MODEL.BACKBONE.PRETRAINED False"
         )
         reason = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
-        raise WeightsError(f"{source} could not be loaded: {reason}. {remedy}.") from error
+        raise WeightsError(
+            f"{source} could not be loaded: {reason.rstrip('.')}. {remedy}."
+        ) from error
     # For some families timm loads what fits and leaves the rest random without an error.
     missing = [entry for entry, value in state.items() if not value.equal(other[entry])]
     if missing:
