@@ -53,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise WeightsError(
                 f"{path} holds more than tensors and plain containers, which this program refuses "
                 "to load because it could run code. Convert it with tools/convert_weights.py, or "
-                f"save its state dict alone. ({str(error).splitlines()[0]})"
+                "save its state dict alone."
             ) from error
         raise WeightsError(_damaged(path, error)) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
