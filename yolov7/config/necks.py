@@ -12,3 +12,7 @@ def add_neck_config(cfg: CfgNode) -> None:
     model.PAFPN = CfgNode()
     # YOLOv4's neck has it even where the backbone has another one.
     model.PAFPN.ACTIVATION = "leaky_relu"
+
+    # FPN only. Levels coarser than the backbone's maps: "" (none), "max_pool" (one: every second
+    # cell) or "convs" (two, by strided convolutions). Anchors are wanted for them too.
+    model.NECK.TOP_BLOCK = ""

@@ -4,6 +4,7 @@ from yolov7.modeling.necks.csp_pafpn import CSPPAFPN
 from yolov7.modeling.necks.darknet_fpn import DarknetFPN
 from yolov7.modeling.necks.elan_pafpn import ELANPAFPN
 from yolov7.modeling.necks.features import pyramid_name, select_by_stride, tap_name
+from yolov7.modeling.necks.fpn import FPN
 from yolov7.modeling.necks.identity import Identity
 from yolov7.modeling.necks.pafpn import PAFPN
 from yolov7.modeling.necks.projection import Projection
@@ -11,6 +12,7 @@ from yolov7.modeling.necks.projection import Projection
 __all__ = [
     "CSPPAFPN",
     "ELANPAFPN",
+    "FPN",
     "PAFPN",
     "DarknetFPN",
     "Identity",
