@@ -11,8 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yolov7.checkpoint.checkpointer import load_checkpoint
 from yolov7.checkpoint.conversion.coco_classes import reduce_to_used_classes
+from yolov7.checkpoint.conversion.reading import (
+    count_numbers,
+    describe_resnet,
+    model_entries,
+)
 from yolov7.checkpoint.conversion.renaming import (
     Shapes,
     fit_to_shapes,
@@ -89,17 +93,8 @@ def convert_anchor_detr(
         WeightsError: the file is damaged, is no such checkpoint, has several levels or different
             copies of the predictors, or belongs to another backbone or transformer.
     """
-    if not isinstance(source, Mapping):
-        # Checkpoints of the authors' trainer hold its command line.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            source = load_checkpoint(source)
-    state = source["model"] if isinstance(source.get("model"), Mapping) else source
-    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if foreign or not state:
-        raise WeightsError(
-            "expected Anchor DETR's checkpoint, a dict with 'model', or a bare state dict; "
-            f"got one with {', '.join(map(str, foreign[:5])) or 'nothing in it'}"
-        )
+    # Checkpoints of the authors' trainer hold its command line.
+    state = model_entries(source, project="Anchor DETR", safe_types=[argparse.Namespace])
     renamed = {
         anchor_detr_name(name): value
         for name, value in _without_copies(state).items()
@@ -129,16 +124,14 @@ def describe_anchor_detr(shapes: Shapes) -> str:
     projection = shapes.get("neck.conv.weight")
     if projection is None:
         return f"no Anchor DETR (it starts with {next(iter(shapes), 'nothing')})"
-    stages = [_count(rf"backbone\.body\.layer{stage}\.(\d+)\..*", shapes) for stage in range(1, 5)]
     coders = [
-        _count(rf"head\.transformer\.{kind}\.layers\.(\d+)\..*", shapes)
+        count_numbers(rf"head\.transformer\.{kind}\.layers\.(\d+)\..*", shapes)
         for kind in ("encoder", "decoder")
     ]
-    residual = f"a ResNet of {'-'.join(map(str, stages))} blocks" if any(stages) else "no ResNet"
     attention = "row-column" if _is_row_column(shapes) else "plain"
     return (
-        f"Anchor DETR with {residual} and a transformer of {coders[0]} + {coders[1]} layers, "
-        f"{projection[0]} channels and {attention} attention"
+        f"Anchor DETR with {describe_resnet(shapes)} and a transformer of {coders[0]} + "
+        f"{coders[1]} layers, {projection[0]} channels and {attention} attention"
     )
 
 
@@ -166,7 +159,3 @@ def _is_row_column(entries: Mapping[str, Any]) -> bool:
             rows, columns = getattr(entry, "shape", entry)
             return rows == 5 * columns
     return True
-
-
-def _count(pattern: str, shapes: Shapes) -> int:
-    return len({match[1] for match in (re.fullmatch(pattern, name) for name in shapes) if match})

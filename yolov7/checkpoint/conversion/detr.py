@@ -8,18 +8,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from yolov7.checkpoint.checkpointer import load_checkpoint
 from yolov7.checkpoint.conversion.coco_classes import reduce_to_used_classes
+from yolov7.checkpoint.conversion.reading import (
+    count_numbers,
+    describe_resnet,
+    model_entries,
+)
 from yolov7.checkpoint.conversion.renaming import (
     Shapes,
     fit_to_shapes,
     leave_out_what_differs,
     rename_by_rules,
 )
-from yolov7.utils.errors import WeightsError
 
 _RULES = [
     (re.compile(pattern), replacement)
@@ -84,17 +86,8 @@ def convert_detr(
         WeightsError: the file is damaged, is no such checkpoint, or belongs to another backbone or
             transformer.
     """
-    if not isinstance(source, Mapping):
-        # Checkpoints of the authors' trainer hold its command line.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            source = load_checkpoint(source)
-    state = source["model"] if isinstance(source.get("model"), Mapping) else source
-    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if foreign or not state:
-        raise WeightsError(
-            "expected DETR's checkpoint, a dict with 'model', or a bare state dict; "
-            f"got one with {', '.join(map(str, foreign[:5])) or 'nothing in it'}"
-        )
+    # Checkpoints of the authors' trainer hold its command line.
+    state = model_entries(source, project="DETR", safe_types=[argparse.Namespace])
     renamed = {
         detr_name(name): value
         for name, value in state.items()
@@ -120,18 +113,13 @@ def describe_detr(shapes: Shapes) -> str:
     projection = shapes.get("neck.conv.weight")
     if projection is None:
         return f"no DETR (it starts with {next(iter(shapes), 'nothing')})"
-    stages = [_count(rf"backbone\.body\.layer{stage}\.(\d+)\..*", shapes) for stage in range(1, 5)]
     coders = [
-        _count(rf"head\.{kind}\.layers\.(\d+)\..*", shapes) for kind in ("encoder", "decoder")
+        count_numbers(rf"head\.{kind}\.layers\.(\d+)\..*", shapes)
+        for kind in ("encoder", "decoder")
     ]
-    residual = f"a ResNet of {'-'.join(map(str, stages))} blocks" if any(stages) else "no ResNet"
     pre_norm = ", pre-norm" if "head.encoder.norm.weight" in shapes else ""
     learned = ", learned positions" if "head.position_encoding.rows.weight" in shapes else ""
     return (
-        f"DETR with {residual} and a transformer of {coders[0]} + {coders[1]} layers and "
-        f"{projection[0]} channels{pre_norm}{learned}"
+        f"DETR with {describe_resnet(shapes)} and a transformer of {coders[0]} + {coders[1]} layers "
+        f"and {projection[0]} channels{pre_norm}{learned}"
     )
-
-
-def _count(pattern: str, shapes: Shapes) -> int:
-    return len({match[1] for match in (re.fullmatch(pattern, name) for name in shapes) if match})

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from yolov7.checkpoint.checkpointer import load_checkpoint
+from yolov7.checkpoint.conversion.reading import model_entries
 from yolov7.checkpoint.conversion.renaming import Shapes, fit_to_shapes, rename_by_rules
-from yolov7.utils.errors import WeightsError
 
 _RULES = [
     (re.compile(pattern), replacement)
@@ -95,17 +93,8 @@ def convert_yolox(
         WeightsError: the file is damaged, is no such checkpoint, or belongs to a model of another
             size or number of classes.
     """
-    if not isinstance(source, Mapping):
-        # Checkpoints of the authors' trainer hold the best AP as a NumPy number.
-        with torch.serialization.safe_globals(_numpy_number_types()):
-            source = load_checkpoint(source)
-    state = source["model"] if isinstance(source.get("model"), Mapping) else source
-    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if foreign or not state:
-        raise WeightsError(
-            "expected YOLOX's checkpoint, a dict with 'model', or a bare state dict; "
-            f"got one with {', '.join(map(str, foreign[:5])) or 'nothing in it'}"
-        )
+    # Checkpoints of the authors' trainer hold the best AP as a NumPy number.
+    state = model_entries(source, project="YOLOX", safe_types=_numpy_number_types())
     return fit_to_shapes(state, shapes, rename=yolox_name, describe=describe_yolox)
 
 
