@@ -120,6 +120,6 @@ def describe_detr(shapes: Shapes) -> str:
     pre_norm = ", pre-norm" if "head.encoder.norm.weight" in shapes else ""
     learned = ", learned positions" if "head.position_encoding.rows.weight" in shapes else ""
     return (
-        f"DETR with {describe_resnet(shapes)} and a transformer of {coders[0]} + {coders[1]} layers "
-        f"and {projection[0]} channels{pre_norm}{learned}"
+        f"DETR with {describe_resnet(shapes)} and a transformer of {coders[0]} + {coders[1]} "
+        f"layers and {projection[0]} channels{pre_norm}{learned}"
     )
