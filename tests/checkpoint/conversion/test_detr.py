@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,15 @@ def load(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def load_cases():
+    """`query_cases.py`, which imports its neighbour."""
+    sys.path.insert(0, str(REFERENCE))
+    try:
+        return load("query_cases")
+    finally:
+        sys.path.remove(str(REFERENCE))
 
 
 deterministic, detr_weights = load("deterministic"), load("detr_weights")
@@ -146,6 +156,30 @@ def test_outputs_are_the_authors(model_name):
     for index, single in enumerate(alone):
         assert torch.allclose(single.class_logits[-1, 0], logits[index], rtol=0, atol=1e-10)
         assert torch.allclose(single.boxes_norm[-1, 0], boxes[index], rtol=0, atol=1e-10)
+
+
+# Of R50 before they are weighted: the final layer's, then those of layers 0 to 4.
+LOSSES = {
+    "loss_class": (5.369383, 5.510546, 5.942885, 4.261807, 5.203970, 5.347643),
+    "loss_l1": (0.447837, 0.523517, 0.452889, 0.559277, 0.472751, 0.404498),
+    "loss_box": (0.933192, 0.977041, 1.055211, 0.935479, 0.821855, 0.786685),
+}
+
+
+@pytest.mark.slow
+def test_losses_and_matches_are_the_authors():
+    model, images = build_converted("r50"), two_images()
+    targets = load_cases().two_images()
+    with torch.no_grad():
+        predictions = model.head(model.neck(model.backbone(images.tensor)), images)
+        losses = model.criterion(predictions, targets)
+        queries = model.criterion.assigner(predictions, targets)
+    assert sum(losses.values()).item() == pytest.approx(56.959011, abs=6e-7)
+    for name, expected in LOSSES.items():
+        names = [name, *(f"{name}_{layer}" for layer in range(5))]
+        found = [losses[key].item() / model.criterion.loss_weights[name] for key in names]
+        assert found == pytest.approx(expected, abs=6e-7)
+    assert queries[-1].tolist() == [1, 7, 17, 4, 17]
 
 
 @pytest.mark.slow
