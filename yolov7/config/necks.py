@@ -13,6 +13,13 @@ def add_neck_config(cfg: CfgNode) -> None:
     # YOLOv4's neck has it even where the backbone has another one.
     model.PAFPN.ACTIVATION = "leaky_relu"
 
-    # FPN only. Levels coarser than the backbone's maps: "" (none), "max_pool" (one: every second
-    # cell) or "convs" (two, by strided convolutions). Anchors are wanted for them too.
+    # FPN, BiFPN. Levels coarser than the backbone's maps: "" (none), "max_pool" (one: every second
+    # cell), "max_pools" (two, by 3x3 maxima: EfficientDet) or "convs" (two, by strided
+    # convolutions: RetinaNet). An AnchorHead wants anchors for them too.
     model.NECK.TOP_BLOCK = ""
+
+    model.BIFPN = CfgNode()
+    # How often the maps go down and up (EfficientDet-D0 to D2: 3, 4, 5 at MODEL.NECK.CHANNELS 64,
+    # 88, 112).
+    model.BIFPN.REPEATS = 3
+    model.BIFPN.ACTIVATION = "silu"

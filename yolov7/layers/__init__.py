@@ -29,6 +29,7 @@ from yolov7.layers.row_column_attention import RowColumnAttention
 from yolov7.layers.spp import SPP
 from yolov7.layers.stem import ConvStem, FocusStem, space_to_depth
 from yolov7.layers.transition import TRANSITIONS, PoolConvTransition, TransitionFactory
+from yolov7.layers.weighted_sum import WeightedSum
 
 __all__ = [
     "ACTIVATIONS",
@@ -63,6 +64,7 @@ __all__ = [
     "SinePositionEncoding",
     "TinySPPCSPC",
     "TransitionFactory",
+    "WeightedSum",
     "darknet_batch_norm",
     "elan_block",
     "find_activation",

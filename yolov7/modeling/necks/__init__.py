@@ -1,5 +1,6 @@
 """Necks: the maps of a backbone to the maps of a head."""
 
+from yolov7.modeling.necks.bifpn import BiFPN
 from yolov7.modeling.necks.csp_pafpn import CSPPAFPN
 from yolov7.modeling.necks.darknet_fpn import DarknetFPN
 from yolov7.modeling.necks.elan_pafpn import ELANPAFPN
@@ -14,6 +15,7 @@ __all__ = [
     "ELANPAFPN",
     "FPN",
     "PAFPN",
+    "BiFPN",
     "DarknetFPN",
     "Identity",
     "Projection",

@@ -36,6 +36,19 @@ class SubsampledTopBlock(nn.Module):
         return [F.max_pool2d(coarsest, kernel_size=1, stride=2)]
 
 
+class PooledTopBlock(nn.Module):
+    """Adds two levels by 3×3 maxima of stride 2, as EfficientDet (arXiv:1911.09070)."""
+
+    num_levels = 2
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, coarsest: Tensor) -> list[Tensor]:
+        first = F.max_pool2d(coarsest, kernel_size=3, stride=2, padding=1)
+        return [first, F.max_pool2d(first, kernel_size=3, stride=2, padding=1)]
+
+
 class StridedConvTopBlock(nn.Module):
     """Adds two levels by strided 3×3 convolutions, ReLU between (arXiv:1708.02002, section 4)."""
 
@@ -61,6 +74,7 @@ class StridedConvTopBlock(nn.Module):
 TOP_BLOCKS: Mapping[str, TopBlockFactory] = {
     "": NoTopBlock,
     "max_pool": SubsampledTopBlock,
+    "max_pools": PooledTopBlock,
     "convs": StridedConvTopBlock,
 }
 """Top blocks by the name that a config gives them."""
