@@ -109,7 +109,7 @@ def count_parameters(module: nn.Module | None) -> int:
     return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
     """Floating-point operations of each part of a detector for one image of (height, width).
 
