@@ -94,6 +94,21 @@ def test_parameters_of_published_models(name):
     assert count_parameters(model) == PUBLISHED[name][1]
 
 
+@pytest.mark.parametrize(
+    ("name", "multiply_adds"),
+    [
+        ("detr_r50", 81.25),
+        pytest.param("detr_r50_dc5", 173.25, marks=pytest.mark.slow),
+        pytest.param("detr_r101", 144.69, marks=pytest.mark.slow),
+    ],
+)
+def test_published_detr_models(name, multiply_adds):
+    """1e-9 x the products that PyTorch's counter finds in the authors' models, at 91 classes."""
+    options = ["INPUT.INPUT_SIZE", "[800, 1066]", "MODEL.YOLO.CLASSES", "91"]
+    found = analyze_config(load_config(CONFIGS / "detr" / f"{name}.yaml", options))
+    assert found.gflops / 2 == pytest.approx(multiply_adds, abs=0.006)
+
+
 def test_operations_of_one_convolution_by_hand():
     cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
     cfg.MODEL.DEVICE = "cpu"

@@ -115,6 +115,8 @@ def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
 
     Counted are convolutions and matrix products in eval mode, two for a multiply-add; not biases,
     norms, activations, pooling or post-processing. An auxiliary head counts while it is there.
+    Gradients stay on: the counter asks a module's inputs for their history, and refuses views of
+    parameters, such as a transformer's queries, that have none.
     """
     flops: Counter[str] = Counter()
     was_training = model.training

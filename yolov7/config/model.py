@@ -58,7 +58,7 @@ def add_model_config(cfg: CfgNode) -> None:
     model.NECK.IN_STRIDES = [8, 16, 32]
     # DarknetFPN only: spatial pyramid pooling in the coarsest level (YOLOv3-SPP).
     model.NECK.SPP = False
-    # Width of the neck's maps (FPN, BiFPN, DilatedEncoder; Projection: of the coarsest alone), and
+    # Width of the neck's maps (FPN, BiFPN; Projection: of the coarsest alone), and
     # the norm behind its convolutions, "" (none) or "GN" (FPN, Projection).
     model.NECK.CHANNELS = 256
     model.NECK.NORM = ""

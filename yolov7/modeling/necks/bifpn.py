@@ -87,8 +87,7 @@ class BiFPN(nn.Module):
     """Narrow each map, then go down and up several times, with learned weights in every sum.
 
     Both ways enlarge by repeating cells and halve by a 3×3 maximum. Batch norm and activation
-    follow each convolution, as the paper says (its authors' program has them only after the
-    pointwise ones and before the depthwise ones, and narrows the maps that are seen twice twice).
+    follow each convolution, as the paper says; weights of its authors' program do not fit.
     Levels are numbered from fine to coarse; strides double, all maps have the same width.
     """
 
