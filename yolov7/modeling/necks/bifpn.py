@@ -21,7 +21,7 @@ from yolov7.layers import (
 from yolov7.modeling.necks.features import (
     check_doubling,
     enlarge_to,
-    pyramid_name,
+    pyramid_shape,
     select_by_stride,
 )
 from yolov7.modeling.necks.top_blocks import TOP_BLOCKS, NoTopBlock, TopBlockFactory
@@ -132,9 +132,7 @@ class BiFPN(nn.Module):
                 for _ in range(num_repeats)
             )
         )
-        self._output_shape = {
-            pyramid_name(stride): ShapeSpec(channels=channels, stride=stride) for stride in strides
-        }
+        self._output_shape = pyramid_shape(strides, [channels] * len(strides))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:

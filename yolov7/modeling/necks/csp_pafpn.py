@@ -19,7 +19,7 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride
+from yolov7.modeling.necks.features import check_doubling, pyramid_shape, select_by_stride
 from yolov7.modeling.registries import NECK_REGISTRY
 from yolov7.modeling.scaling import scaled_depth, scaled_width
 
@@ -59,10 +59,7 @@ class CSPPAFPN(nn.Module):
         super().__init__()
         check_doubling(in_strides, neck="CSPPAFPN", at_least=2)
         self._input_names = select_by_stride(input_shape, in_strides)
-        self._output_shape = {
-            pyramid_name(stride): ShapeSpec(channels=channels, stride=stride)
-            for stride, channels in zip(in_strides, out_channels, strict=True)
-        }
+        self._output_shape = pyramid_shape(in_strides, out_channels)
         in_channels = [input_shape[name].channels for name in self._input_names]
         parts = {"norm": norm, "activation": activation}
         conv = DepthwiseSeparableConv if depthwise else ConvNormAct

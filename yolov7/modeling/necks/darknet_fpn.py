@@ -19,7 +19,7 @@ from yolov7.layers import (
     five_convs,
     yolo_batch_norm,
 )
-from yolov7.modeling.necks.features import check_doubling, pyramid_name, select_by_stride
+from yolov7.modeling.necks.features import check_doubling, pyramid_shape, select_by_stride
 from yolov7.modeling.registries import NECK_REGISTRY
 from yolov7.modeling.scaling import scaled_width
 
@@ -59,10 +59,7 @@ class DarknetFPN(nn.Module):
         super().__init__()
         check_doubling(in_strides, neck="DarknetFPN", at_least=1)
         self._input_names = select_by_stride(input_shape, in_strides)
-        self._output_shape = {
-            pyramid_name(stride): ShapeSpec(channels=channels, stride=stride)
-            for stride, channels in zip(in_strides, out_channels, strict=True)
-        }
+        self._output_shape = pyramid_shape(in_strides, out_channels)
         parts = {"norm": norm, "activation": activation}
         # Entry i of `reduce_convs` leads from level i + 1 down to level i.
         self.reduce_convs = nn.ModuleList()

@@ -55,6 +55,19 @@ def check_doubling(strides: Sequence[int], *, neck: str, at_least: int) -> None:
         )
 
 
+def pyramid_shape(strides: Sequence[int], channels: Sequence[int]) -> dict[str, ShapeSpec]:
+    """What a pyramid's `output_shape()` says, in the order of the levels.
+
+    Args:
+        strides: of the levels.
+        channels: as many widths.
+    """
+    return {
+        pyramid_name(stride): ShapeSpec(channels=width, stride=stride)
+        for stride, width in zip(strides, channels, strict=True)
+    }
+
+
 def pyramid_name(stride: int) -> str:
     """Name of a pyramid's level: `p3` for stride 8, `p4` for 16.
 

@@ -12,7 +12,7 @@ from yolov7.layers import NORMS, NormFactory
 from yolov7.modeling.necks.features import (
     check_doubling,
     enlarge_to,
-    pyramid_name,
+    pyramid_shape,
     select_by_stride,
 )
 from yolov7.modeling.necks.top_blocks import TOP_BLOCKS, NoTopBlock, TopBlockFactory
@@ -62,10 +62,8 @@ class FPN(nn.Module):
         self.top_block = top_block(channels)
         coarsest = in_strides[-1]
         extra = [coarsest << step for step in range(1, self.top_block.num_levels + 1)]
-        self._output_shape = {
-            pyramid_name(stride): ShapeSpec(channels=channels, stride=stride)
-            for stride in [*in_strides, *extra]
-        }
+        strides = [*in_strides, *extra]
+        self._output_shape = pyramid_shape(strides, [channels] * len(strides))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from yolov7.layers import (
 from yolov7.modeling.necks.features import (
     check_doubling,
     enlarge_to,
-    pyramid_name,
+    pyramid_shape,
     select_by_stride,
 )
 from yolov7.modeling.registries import NECK_REGISTRY
@@ -61,10 +61,7 @@ class PAFPN(nn.Module):
         super().__init__()
         check_doubling(in_strides, neck="PAFPN", at_least=2)
         self._input_names = select_by_stride(input_shape, in_strides)
-        self._output_shape = {
-            pyramid_name(stride): ShapeSpec(channels=channels, stride=stride)
-            for stride, channels in zip(in_strides, out_channels, strict=True)
-        }
+        self._output_shape = pyramid_shape(in_strides, out_channels)
         in_channels = [input_shape[name].channels for name in self._input_names]
         parts = {"norm": norm, "activation": activation}
         self.pooling = five_convs(in_channels[-1], out_channels[-1], spp=True, **parts)
