@@ -2,7 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from yolov7.layers import ConvNormAct, DepthwiseSeparableConv, fuse_conv_batch_norm
+from yolov7.layers import (
+    ConvNormAct,
+    DepthwiseSeparableConv,
+    FrozenBatchNorm2d,
+    fuse_conv_batch_norm,
+)
 
 
 def randomise_norms(module):
@@ -38,6 +43,25 @@ def test_norm_constants_of_the_yolo_families():
 def test_padding_keeps_the_size_up_to_the_stride(kernel_size, stride, side):
     unit = ConvNormAct(2, 4, kernel_size, stride=stride)
     assert unit(torch.zeros(1, 2, 7, 7)).shape == (1, 4, side, side)
+
+
+def test_a_dilated_kernel_looks_further_and_keeps_the_size():
+    unit = ConvNormAct(1, 1, 3, dilation=2, norm=nn.Identity, activation=nn.Identity)
+    nn.init.ones_(unit.conv.weight)
+    x = torch.zeros(1, 1, 7, 9)
+    x[0, 0, 3, 4] = 1.0
+    reached = unit(x)[0, 0].nonzero().tolist()
+    assert reached == [[row, column] for row in (1, 3, 5) for column in (2, 4, 6)]
+
+
+def test_a_frozen_norm_is_folded_into_a_convolution_with_bias():
+    unit = ConvNormAct(2, 3, 3, bias=True, norm=FrozenBatchNorm2d)
+    for values in (unit.norm.bias, unit.norm.running_mean):
+        nn.init.normal_(values)
+    x = torch.randn(1, 2, 5, 6)
+    expected = unit(x)
+    assert torch.allclose(unit.to_deploy()(x), expected, atol=1e-5)
+    assert isinstance(unit.norm, nn.Identity)
 
 
 @pytest.mark.parametrize(

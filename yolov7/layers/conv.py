@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from yolov7.layers.activation import ModuleFactory
+from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d
 from yolov7.layers.norm import NormFactory, yolo_batch_norm
 
 ConvFactory = Callable[..., nn.Module]
@@ -15,7 +16,7 @@ ConvFactory = Callable[..., nn.Module]
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, then normalisation, then activation.
+    """Convolution, then normalisation, then activation.
 
     Maps (B, in_channels, H, W) to (B, out_channels, ceil(H / stride), ceil(W / stride)) for odd
     kernels, which are padded to keep the size.
@@ -28,13 +29,16 @@ class ConvNormAct(nn.Module):
         kernel_size: int,
         *,
         stride: int = 1,
+        dilation: int = 1,
         groups: int = 1,
+        bias: bool = False,
         norm: NormFactory = yolo_batch_norm,
         activation: ModuleFactory = nn.SiLU,
     ) -> None:
         """
         Args:
-            in_channels, out_channels, kernel_size, stride, groups: as `nn.Conv2d`'s.
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias: as
+                `nn.Conv2d`'s.
             norm: makes the normalisation for `out_channels`.
             activation: makes the activation.
         """
@@ -44,9 +48,10 @@ class ConvNormAct(nn.Module):
             out_channels,
             kernel_size,
             stride=stride,
-            padding=(kernel_size - 1) // 2,
+            padding=dilation * (kernel_size - 1) // 2,
+            dilation=dilation,
             groups=groups,
-            bias=False,
+            bias=bias,
         )
         self.norm = norm(out_channels)
         self.act = activation()
@@ -56,7 +61,7 @@ class ConvNormAct(nn.Module):
 
     def to_deploy(self) -> nn.Module:
         """Fold batch normalisation into the convolution; other norms stay as they are."""
-        if isinstance(self.norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+        if isinstance(self.norm, nn.BatchNorm2d | nn.SyncBatchNorm | FrozenBatchNorm2d):
             self.conv = fuse_conv_batch_norm(self.conv, self.norm)
             self.norm = nn.Identity()
         return self
@@ -88,7 +93,7 @@ class DepthwiseSeparableConv(nn.Module):
 
 
 @torch.no_grad()
-def fuse_conv_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> nn.Conv2d:
+def fuse_conv_batch_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     """Return one convolution with bias that equals `conv` and then `norm` in eval mode.
 
     See `folded_weights`; the only error is the last rounding.
