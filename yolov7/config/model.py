@@ -74,6 +74,13 @@ def add_model_config(cfg: CfgNode) -> None:
     model.HEAD.PRE_CONV = "rep_conv"
     model.HEAD.IMPLICIT = True
 
+    model.BOX_CODER = CfgNode()
+    # How boxes are told by raw outputs; "" for the family's own: YOLOXBoxCoder, YOLOv7BoxCoder.
+    model.BOX_CODER.NAME = ""
+    # YOLOv4BoxCoder: for each level of the head, finest first, how much further than its cell a
+    # box's centre may go (1 for YOLOv3; darknet's scale_x_y).
+    model.BOX_CODER.SCALE_XY = [1.2, 1.1, 1.05]
+
     model.ASSIGNER = CfgNode()
     model.ASSIGNER.NAME = "SimOTA"
     # Half side of the window of candidate cells around an object's centre, in strides.

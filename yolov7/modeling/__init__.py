@@ -3,6 +3,7 @@
 from yolov7.modeling import (
     assignment,
     backbones,
+    box_coders,
     heads,
     losses,
     meta_arch,
@@ -12,6 +13,7 @@ from yolov7.modeling import (
 from yolov7.modeling.build import (
     build_assigner,
     build_backbone,
+    build_box_coder,
     build_criterion,
     build_detector,
     build_head,
@@ -22,6 +24,7 @@ from yolov7.modeling.build import (
 from yolov7.modeling.registries import (
     ASSIGNER_REGISTRY,
     BACKBONE_REGISTRY,
+    BOX_CODER_REGISTRY,
     CRITERION_REGISTRY,
     HEAD_REGISTRY,
     LOSS_REGISTRY,
@@ -34,6 +37,7 @@ from yolov7.modeling.reparameterization import reparameterize
 __all__ = [
     "ASSIGNER_REGISTRY",
     "BACKBONE_REGISTRY",
+    "BOX_CODER_REGISTRY",
     "CRITERION_REGISTRY",
     "HEAD_REGISTRY",
     "LOSS_REGISTRY",
@@ -42,8 +46,10 @@ __all__ = [
     "POSTPROCESSOR_REGISTRY",
     "assignment",
     "backbones",
+    "box_coders",
     "build_assigner",
     "build_backbone",
+    "build_box_coder",
     "build_criterion",
     "build_detector",
     "build_head",

@@ -9,9 +9,11 @@ from torch import nn
 
 from yolov7.d2 import Backbone, CfgNode, Registry, ShapeSpec, build_model
 from yolov7.d2 import build_backbone as build_registered_backbone
+from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.registries import (
     ASSIGNER_REGISTRY,
     BACKBONE_REGISTRY,
+    BOX_CODER_REGISTRY,
     CRITERION_REGISTRY,
     HEAD_REGISTRY,
     META_ARCH_REGISTRY,
@@ -59,6 +61,32 @@ def build_neck(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
 def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
     """Build the head `MODEL.HEAD.NAME` on a neck's `output_shape()`."""
     return find_component(HEAD_REGISTRY, cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME")(cfg, input_shape)
+
+
+def build_box_coder(
+    cfg: CfgNode, input_shape: Mapping[str, ShapeSpec], *, default: str, with_anchors: bool
+) -> BoxCoder:
+    """Build the box coder `MODEL.BOX_CODER.NAME`, or the family's own when the key is empty.
+
+    Args:
+        cfg: the config.
+        input_shape: of the head.
+        default: name of the family's own.
+        with_anchors: whether the head has anchors, from which the coder then counts.
+
+    Raises:
+        ConfigError: there is none of this name, or it is for the other kind of heads.
+    """
+    name, key = cfg.MODEL.BOX_CODER.NAME or default, "MODEL.BOX_CODER.NAME"
+    coder = find_component(BOX_CODER_REGISTRY, name, key)
+    if coder.uses_anchors != with_anchors:
+        fitting = [entry for entry, part in BOX_CODER_REGISTRY if part.uses_anchors == with_anchors]
+        kinds = ("without anchors", "with anchors")
+        raise ConfigError(
+            f"{key}: {name} is for heads {kinds[coder.uses_anchors]}, and {cfg.MODEL.HEAD.NAME} "
+            f"is one {kinds[with_anchors]}. Fitting: {', '.join(sorted(fitting))}"
+        )
+    return coder(cfg, input_shape)
 
 
 def build_assigner(cfg: CfgNode, *, of_queries: bool = False) -> Any:

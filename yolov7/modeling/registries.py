@@ -12,6 +12,7 @@ from yolov7.d2 import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Registry
 __all__ = [
     "ASSIGNER_REGISTRY",
     "BACKBONE_REGISTRY",
+    "BOX_CODER_REGISTRY",
     "CRITERION_REGISTRY",
     "GUIDANCE_REGISTRY",
     "HEAD_REGISTRY",
@@ -26,6 +27,9 @@ NECK_REGISTRY = Registry("NECK")
 
 HEAD_REGISTRY = Registry("HEAD")
 """Called `head(cfg, input_shape)` with the neck's {name: ShapeSpec}."""
+
+BOX_CODER_REGISTRY = Registry("BOX_CODER")
+"""Called `box_coder(cfg, input_shape)` with the head's {name: ShapeSpec}."""
 
 ASSIGNER_REGISTRY = Registry("ASSIGNER")
 """Called `assigner(cfg)`."""

@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 
 from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
-from yolov7.modeling.box_coders import YOLOv7BoxCoder
 from yolov7.modeling.build import (
     build_backbone,
+    build_box_coder,
     build_criterion,
     build_head,
     build_neck,
@@ -52,7 +52,9 @@ class YOLOV7(Detector):
                 f"MODEL.HEAD.NAME: META_ARCHITECTURE YOLOV7 reads boxes around anchors, and "
                 f"{cfg.MODEL.HEAD.NAME} has none. Fitting: AnchorHead"
             )
-        box_coder = YOLOv7BoxCoder()
+        box_coder = build_box_coder(
+            cfg, neck.output_shape(), default="YOLOv7BoxCoder", with_anchors=True
+        )
         criterion = build_criterion(cfg, box_coder=box_coder)
         # The logit of a single class counts where it is trained.
         trains_single_class = getattr(criterion, "trains_single_class", True)

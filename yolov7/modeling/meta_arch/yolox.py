@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
-from yolov7.modeling.box_coders import YOLOXBoxCoder
 from yolov7.modeling.build import (
     build_backbone,
+    build_box_coder,
     build_criterion,
     build_head,
     build_neck,
@@ -19,7 +19,7 @@ from yolov7.utils.errors import ConfigError
 
 @META_ARCH_REGISTRY.register()
 class YOLOX(Detector):
-    """One box per cell, read by `YOLOXBoxCoder`; any backbone, neck and anchor-free dense head.
+    """One box per cell, anchor-free; any backbone, any neck, a dense head that has no anchors.
 
     The released weights want BGR images in 0-255 without mean and deviation, which
     `configs/_base_/models/yolox.yaml` sets.
@@ -46,7 +46,9 @@ class YOLOX(Detector):
                 "MODEL.HEAD.NAME: META_ARCHITECTURE YOLOX reads boxes without anchors, and "
                 f"{cfg.MODEL.HEAD.NAME} has some. Fitting: DecoupledHead"
             )
-        box_coder = YOLOXBoxCoder()
+        box_coder = build_box_coder(
+            cfg, neck.output_shape(), default="YOLOXBoxCoder", with_anchors=False
+        )
         criterion = build_criterion(cfg, box_coder=box_coder)
         if cfg.MODEL.YOLO.CLASSES == 1 and not getattr(criterion, "trains_single_class", True):
             raise ConfigError(
