@@ -39,18 +39,24 @@ def add_model_config(cfg: CfgNode) -> None:
     model.YOLO.CONF_THRESHOLD = 0.01
     # IoU above which the weaker of two detections is dropped.
     model.YOLO.NMS_THRESHOLD = 0.65
+    # BestAnchor: a prediction that overlaps an object by more is not called background.
+    model.YOLO.IGNORE_THRESHOLD = 0.7
     # Multipliers of channels and of block repeats: nano .25/.33, tiny .375/.33, s .5/.33,
     # m .75/.67, l 1/1, x 1.25/1.33.
     model.YOLO.WIDTH_MUL = 1.0
     model.YOLO.DEPTH_MUL = 1.0
 
-    # CSPDarknet and Darknet, their necks and the decoupled head.
+    # CSPDarknet, Darknet, CSPDarknet53 and CSPDarknetTiny, their necks and the decoupled head.
     model.DARKNET = CfgNode()
-    # Which Darknet: 53 or 21 layers, before DEPTH_MUL. (CSPDarknet has DEPTH_MUL only.)
+    # Which Darknet: 53 (YOLOv3's) or 21 layers, before DEPTH_MUL. (The others have DEPTH_MUL only.)
     model.DARKNET.DEPTH = 53
-    # 3x3 convolutions as depthwise + pointwise (YOLOX-nano).
+    # CSPDarknet: 3x3 convolutions as depthwise + pointwise (YOLOX-nano).
     model.DARKNET.DEPTH_WISE = False
     model.DARKNET.ACTIVATION = "silu"
+    # Of the backbone's batch normalisation: 1e-3 in YOLOX, 1e-5 in darknet, 1e-4 in YOLOF.
+    model.DARKNET.BN_EPSILON = 1e-3
+    # CSPDarknet53: the last stage keeps the resolution of the one before and is dilated (YOLOF).
+    model.DARKNET.DILATED_C5 = False
 
     model.NECK = CfgNode()
     model.NECK.NAME = "CSPPAFPN"
@@ -94,6 +100,10 @@ def add_model_config(cfg: CfgNode) -> None:
     model.ASSIGNER.CELLS = 3
     # Number of best IoUs whose sum gives an object's number of cells.
     model.ASSIGNER.TOP_K = 10
+    # BestAnchor: the IoU of shapes above which an anchor answers for an object beside the best one
+    # (1: the best alone), and [width, height] of anchors that compete but that no level has.
+    model.ASSIGNER.IOU_THRESHOLD = 0.213
+    model.ASSIGNER.UNUSED_ANCHORS = []
     # Weights of the costs; HungarianMatcher's cost of overlap is that of the generalised IoU, and
     # L1_COST is its alone: of the distance of boxes in [0, 1].
     model.ASSIGNER.CLASS_COST = 1.0

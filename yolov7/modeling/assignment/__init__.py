@@ -2,6 +2,7 @@
 
 from yolov7.modeling.assignment.anchor_ratio import AnchorRatio
 from yolov7.modeling.assignment.assignment import Assigner, Assignment
+from yolov7.modeling.assignment.best_anchor import BestAnchor
 from yolov7.modeling.assignment.guidance import CoarseToFine, Guidance, Independent, LeadGuided
 from yolov7.modeling.assignment.hungarian import HungarianMatcher
 from yolov7.modeling.assignment.ota import OTA
@@ -12,6 +13,7 @@ __all__ = [
     "AnchorRatio",
     "Assigner",
     "Assignment",
+    "BestAnchor",
     "CoarseToFine",
     "Guidance",
     "HungarianMatcher",

@@ -65,7 +65,7 @@ class AnchorCriterion(nn.Module):
     * ``loss_box``: the mean box loss of each level's pairs, added up over the levels;
     * ``loss_objectness``: the mean of *all* places of a level, weighted by ``level_balance``, added
       up. The target of a place with a pair is ``1 − iou_share + iou_share · max(1 − box loss, 0)``,
-      that of the others 0;
+      that of the others 0, and those that the assigner ignores have no loss;
     * ``loss_class``: the mean of each level's pairs and classes, added up; always 0 for one class,
       whose score is the objectness alone. The assigner then sees a class score of 1.
 
@@ -263,10 +263,11 @@ class AnchorCriterion(nn.Module):
         box = self.box_loss(self.box_coder.decode(predictions.box_deltas[matched], *place), boxes)
         overlap = (1 - box.detach()).clamp(min=0)
         wanted = self._objectness_targets(predictions, assignment, overlap)
-        objectness = self.objectness_loss(logits, wanted).split(predictions.level_counts, dim=1)
+        objectness = assignment.without_ignored(self.objectness_loss(logits, wanted))
+        by_level = objectness.split(predictions.level_counts, dim=1)
         means = [
             balance * part.sum() / max(part.shape[1], 1)
-            for balance, part in zip(self.level_balance, objectness, strict=True)
+            for balance, part in zip(self.level_balance, by_level, strict=True)
         ]
         classes = self._class_losses(predictions.class_logits[matched], targets, assignment)
         sums = {

@@ -31,7 +31,8 @@ class DenseCriterion(nn.Module):
     With the F pairs of the assigner (YOLOX, arXiv 2107.08430):
 
     * ``loss_box``: the box loss of the F decoded boxes;
-    * ``loss_objectness``: over *all* predictions, target 1 for the F and 0 for the rest;
+    * ``loss_objectness``: over *all* predictions, target 1 for the F and 0 for the rest, but none
+      for those that the assigner ignores;
     * ``loss_class``: of the F, all classes; the target of the object's class is the matched IoU;
     * ``loss_l1``: of the F, the raw regressions' distance to the object's encoding.
 
@@ -162,7 +163,8 @@ class DenseCriterion(nn.Module):
         def objectness() -> Tensor:
             wanted = torch.zeros_like(predictions.objectness_logits)
             wanted[matched] = 1
-            return self.objectness_loss(predictions.objectness_logits, wanted)
+            losses = self.objectness_loss(predictions.objectness_logits, wanted)
+            return assignment.without_ignored(losses)
 
         def classes() -> Tensor:
             logits = predictions.class_logits[matched]
