@@ -20,6 +20,7 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
+from yolov7.modeling.heads.anchors import Anchors
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import HEAD_REGISTRY
@@ -88,11 +89,8 @@ class AnchorHead(nn.Module):
                 f"convolutions, got {list(channels)}"
             )
         self.num_classes = num_classes
-        # Not in the state dict: they belong to the config.
-        self._anchor_sizes = _checked_anchors(anchors, self._strides)
-        sizes = torch.tensor(self._anchor_sizes, dtype=torch.float32)
-        self.register_buffer("anchors", sizes, persistent=False)
-        outputs = self.anchors.shape[1] * (5 + num_classes)
+        self._anchors = Anchors(anchors, strides=self._strides)
+        outputs = self._anchors.num_anchors * (5 + num_classes)
         self.pre_convs = nn.ModuleList()
         self.predictors = nn.ModuleList()
         for (_, spec), width in zip(ordered, channels, strict=True):
@@ -144,9 +142,14 @@ class AnchorHead(nn.Module):
             "activation": find_activation(cfg.MODEL.ELAN.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),
         }
 
+    @property
+    def anchors(self) -> Tensor:
+        """``(L, A, 2)`` width and height in pixels, float32."""
+        return self._anchors.sizes
+
     def forward(self, features: Mapping[str, Tensor], images: ImageList) -> DensePredictions:
         """Predict from the neck's maps; `images` is what every head is given, not used here."""
-        num_anchors = self.anchors.shape[1]
+        num_anchors = self._anchors.num_anchors
         levels, level_sizes = [], []
         for name, pre_conv, predictor in zip(
             self._input_names, self.pre_convs, self.predictors, strict=True
@@ -160,10 +163,6 @@ class AnchorHead(nn.Module):
         centers, strides = cell_centers(
             level_sizes, self._strides, num_anchors=num_anchors, dtype=dtype, device=outputs.device
         )
-        anchors = [
-            anchors.to(dtype).repeat_interleave(rows * columns, dim=0)
-            for anchors, (rows, columns) in zip(self.anchors, level_sizes, strict=True)
-        ]
         return DensePredictions(
             class_logits=outputs[..., 5:],
             objectness_logits=outputs[..., 4],
@@ -171,51 +170,12 @@ class AnchorHead(nn.Module):
             centers=centers,
             strides=strides,
             level_sizes=tuple(level_sizes),
-            anchors=torch.cat(anchors),
+            anchors=self._anchors.of_predictions(level_sizes, dtype=dtype),
         )
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnchorHead:
-        """Let the anchors follow to another device but stay float32: half would round them."""
-        super()._apply(fn, recurse)
-        self.anchors = torch.tensor(
-            self._anchor_sizes, dtype=torch.float32, device=self.anchors.device
-        )
-        return self
 
     @torch.no_grad()
     def _add_prior(self, bias: Tensor, stride: int) -> None:
         """Few objects and rare classes, added to PyTorch's initialisation (focal loss' prior)."""
-        by_anchor = bias.view(self.anchors.shape[1], -1)
+        by_anchor = bias.view(self._anchors.num_anchors, -1)
         by_anchor[:, 4] += math.log(_PRIOR_OBJECTS / (_PRIOR_SIDE / stride) ** 2)
         by_anchor[:, 5:] += math.log(0.6 / (self.num_classes - 0.99))
-
-
-def _checked_anchors(
-    anchors: Sequence[Sequence[Sequence[float]]], strides: Sequence[int]
-) -> list[list[list[float]]]:
-    """Nested lists (L, A, 2) of pixels as they were given.
-
-    Raises:
-        ConfigError: they are no such lists, do not fit the levels, or stand in the wrong order.
-    """
-    key = "MODEL.YOLO.ANCHORS"
-    is_nested = all(isinstance(level, list | tuple) for level in anchors)
-    fits = (
-        is_nested
-        and len(anchors) == len(strides)
-        and len({len(level) for level in anchors}) == 1
-        and len(anchors[0]) > 0
-        and all(_is_size(pair) for level in anchors for pair in level)
-    )
-    wanted = f"for each of the strides {list(strides)} equally many [width, height] in pixels"
-    expect(fits, key, wanted, anchors)
-    areas = [sum(width * height for width, height in level) for level in anchors]
-    wanted = f"the smallest anchors first, for stride {strides[0]}"
-    expect(areas[0] <= areas[-1], key, wanted, anchors)
-    return [[list(pair) for pair in level] for level in anchors]
-
-
-def _is_size(pair: object) -> bool:
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        return False
-    return all(isinstance(side, int | float) and side > 0 for side in pair)
