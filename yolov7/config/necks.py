@@ -23,3 +23,10 @@ def add_neck_config(cfg: CfgNode) -> None:
     # 88, 112).
     model.BIFPN.REPEATS = 3
     model.BIFPN.ACTIVATION = "silu"
+
+    model.PPYOLO_PAN = CfgNode()
+    model.PPYOLO_PAN.ACTIVATION = "mish"
+    # DropBlock: share of the cells that training sets to zero, in squares of so many cells a side.
+    # SOLVER.DROP_BLOCK_RAMP_ITERS lets it begin gently.
+    model.PPYOLO_PAN.DROP_SHARE = 0.1
+    model.PPYOLO_PAN.DROP_SIZE = 3

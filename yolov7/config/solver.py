@@ -26,6 +26,9 @@ def add_solver_config(cfg: CfgNode) -> None:
     # Iterations at the end without Mosaic and MixUp and with the criterion's L1 term.
     solver.LAST_PHASE_ITERS = 0
 
+    # Iterations in which DropBlock (PPYOLOPAN) goes from nothing to its share; 0: all of it always.
+    solver.DROP_BLOCK_RAMP_ITERS = 0
+
     # Parts a process's batch is computed in, one after another, to fit a large IMS_PER_BATCH into
     # little memory. One iteration stays one step of the optimiser; batch norm sees the parts.
     solver.ACCUMULATION_STEPS = 1

@@ -41,6 +41,7 @@ from yolov7.engine.trainer import Trainer
 from yolov7.engine.training_model import build_training_model, distribute
 from yolov7.engine.training_state import TrainingState, check_resumable
 from yolov7.engine.validation_loss import check_validation_loss, validation_losses
+from yolov7.layers import DropBlock
 from yolov7.modeling.test_time_augmentation import views_from_config, with_views
 from yolov7.solver import (
     build_gradient_clipper,
@@ -135,6 +136,10 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
         trainer.register_hooks([hooks.Momentum(momentum)])
     if ema is not None:
         trainer.register_hooks([hooks.EMAUpdate(ema)])
+    drop_blocks = [module for module in model.modules() if isinstance(module, DropBlock)]
+    if drop_blocks:
+        ramp_iters = cfg.SOLVER.DROP_BLOCK_RAMP_ITERS
+        trainer.register_hooks([hooks.DropBlockRamp(drop_blocks, ramp_iters=ramp_iters)])
     if cfg.SOLVER.LAST_PHASE_ITERS and "loss_l1" in loss_weights:
         trainer.register_hooks([_loss_phase(cfg, loss_weights)])
     evaluation = None

@@ -11,6 +11,7 @@ from yolov7.layers.conv import (
 )
 from yolov7.layers.csp import Bottleneck, CSPBlock
 from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
+from yolov7.layers.drop_block import DropBlock
 from yolov7.layers.elan import EELAN, ELAN, elan_block
 from yolov7.layers.five_convs import five_convs
 from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norms
@@ -47,6 +48,7 @@ __all__ = [
     "ConvNormAct",
     "ConvStem",
     "DepthwiseSeparableConv",
+    "DropBlock",
     "FocusStem",
     "FrozenBatchNorm2d",
     "ImplicitA",

@@ -24,18 +24,20 @@ class SPP(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
+        hidden_channels: int | None = None,
         kernel_sizes: Sequence[int] = (5, 9, 13),
         norm: NormFactory = yolo_batch_norm,
         activation: ModuleFactory = nn.SiLU,
     ) -> None:
         """
         Args:
-            in_channels, out_channels: the squeezed width is `in_channels // 2`.
+            in_channels, out_channels: of the block.
+            hidden_channels: width that is pooled; `in_channels // 2` when None.
             kernel_sizes: odd, ascending sides of the pooling windows.
             norm, activation: as `ConvNormAct`'s.
         """
         super().__init__()
-        hidden = in_channels // 2
+        hidden = hidden_channels or in_channels // 2
         parts = {"norm": norm, "activation": activation}
         self.squeeze = ConvNormAct(in_channels, hidden, 1, **parts)
         self.mix = ConvNormAct(hidden * (len(kernel_sizes) + 1), out_channels, 1, **parts)

@@ -2,6 +2,7 @@
 
 from yolov7.engine.hooks.best_checkpoint import BestCheckpoint
 from yolov7.engine.hooks.checkpointing import Checkpointing
+from yolov7.engine.hooks.drop_block_ramp import DropBlockRamp
 from yolov7.engine.hooks.early_stopping import EarlyStopping
 from yolov7.engine.hooks.ema_update import EMAUpdate
 from yolov7.engine.hooks.evaluation import Evaluation
@@ -20,6 +21,7 @@ from yolov7.engine.hooks.writing import Writing
 __all__ = [
     "BestCheckpoint",
     "Checkpointing",
+    "DropBlockRamp",
     "EMAUpdate",
     "EarlyStopping",
     "Evaluation",

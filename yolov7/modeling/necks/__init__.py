@@ -8,6 +8,7 @@ from yolov7.modeling.necks.features import pyramid_name, select_by_stride, tap_n
 from yolov7.modeling.necks.fpn import FPN
 from yolov7.modeling.necks.identity import Identity
 from yolov7.modeling.necks.pafpn import PAFPN
+from yolov7.modeling.necks.ppyolo_pan import PPYOLOPAN
 from yolov7.modeling.necks.projection import Projection
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ELANPAFPN",
     "FPN",
     "PAFPN",
+    "PPYOLOPAN",
     "BiFPN",
     "DarknetFPN",
     "Identity",
