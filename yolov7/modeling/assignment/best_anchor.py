@@ -10,11 +10,12 @@ from torch import Tensor
 
 from yolov7.d2 import CfgNode, configurable
 from yolov7.modeling.assignment.assignment import Assignment
-from yolov7.modeling.assignment.dynamic_k import check_labels, default_max_pairs
+from yolov7.modeling.assignment.dynamic_k import check_labels
+from yolov7.modeling.assignment.overlap import largest_iou
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
-from yolov7.ops.box_ops import at_least_float32, elementwise_iou, pairwise_iou
+from yolov7.ops.box_ops import at_least_float32, elementwise_iou
 from yolov7.utils.expectations import expect
 
 
@@ -162,14 +163,7 @@ class BestAnchor:
         self, predictions: DensePredictions, pred_boxes: Tensor, boxes: Tensor, image_index: Tensor
     ) -> Tensor:
         """``(B, P)`` bool: predictions that overlap some object and name some class."""
-        limit = default_max_pairs(boxes.device) if self.max_pairs is None else self.max_pairs
-        chunk = max(limit // predictions.num_predictions, 1)
-        best = pred_boxes.new_zeros(pred_boxes.shape[:2])
-        for start in range(0, len(boxes), chunk):
-            image = image_index[start : start + chunk]
-            objects = boxes[start : start + chunk, None]
-            overlap = pairwise_iou(objects, pred_boxes[image])[:, 0]
-            best.scatter_reduce_(0, image[:, None].expand_as(overlap), overlap, "amax")
+        best = largest_iou(pred_boxes, boxes, image_index, max_pairs=self.max_pairs)
         score = predictions.class_logits.amax(dim=2)
         named = score > math.log(self.ignore_score / (1 - self.ignore_score))
         return (best > self.ignore_threshold) & named
