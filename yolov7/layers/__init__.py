@@ -17,7 +17,13 @@ from yolov7.layers.five_convs import five_convs
 from yolov7.layers.frozen_batch_norm import FrozenBatchNorm2d, freeze_batch_norms
 from yolov7.layers.implicit import ImplicitA, ImplicitConv, ImplicitM
 from yolov7.layers.mlp import MLP
-from yolov7.layers.norm import NORMS, NormFactory, darknet_batch_norm, yolo_batch_norm
+from yolov7.layers.norm import (
+    NORMS,
+    NormFactory,
+    batch_norm_of,
+    darknet_batch_norm,
+    yolo_batch_norm,
+)
 from yolov7.layers.packed_conv import PackedConv, pack_convolutions
 from yolov7.layers.position_encoding import (
     POSITION_ENCODINGS,
@@ -67,6 +73,7 @@ __all__ = [
     "TinySPPCSPC",
     "TransitionFactory",
     "WeightedSum",
+    "batch_norm_of",
     "darknet_batch_norm",
     "elan_block",
     "find_activation",

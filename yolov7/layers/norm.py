@@ -24,5 +24,10 @@ def darknet_batch_norm(num_channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(num_channels, eps=1e-5, momentum=0.03)
 
 
+def batch_norm_of(epsilon: float) -> NormFactory:
+    """What makes batch normalisation with another epsilon and the YOLO families' momentum, 0.03."""
+    return partial(nn.BatchNorm2d, eps=epsilon, momentum=0.03)
+
+
 NORMS: dict[str, NormFactory] = {"": nn.Identity, "GN": partial(nn.GroupNorm, 32)}
 """Normalisations by the names that configs give, as detectron2 calls them; GN has 32 groups."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.d2 import BACKBONE_REGISTRY, CfgNode, ShapeSpec, configurable
 from yolov7.layers import (
     SPP,
     ConvNormAct,
@@ -16,17 +16,18 @@ from yolov7.layers import (
     FocusStem,
     ModuleFactory,
     NormFactory,
+    batch_norm_of,
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
+from yolov7.modeling.backbones.stages import StagedBackbone, stages_of_strides
 from yolov7.modeling.scaling import scaled_depth, scaled_width
 
 STAGE_STRIDES = {"dark2": 4, "dark3": 8, "dark4": 16, "dark5": 32}
 
 
 @BACKBONE_REGISTRY.register()
-class CSPDarknet(Backbone):
+class CSPDarknet(StagedBackbone):
     """A Focus stem and four stages, each a strided convolution and a CSP block.
 
     Maps images (B, C, H, W), H and W multiples of `size_divisibility`, to the asked ones of
@@ -59,16 +60,18 @@ class CSPDarknet(Backbone):
         Raises:
             ConfigError: `out_features` has a name that is no stage.
         """
-        super().__init__()
+        super().__init__(
+            stage_strides=STAGE_STRIDES,
+            stage_channels={
+                name: stem_channels * stride // 2 for name, stride in STAGE_STRIDES.items()
+            },
+            out_features=out_features,
+        )
         conv = DepthwiseSeparableConv if depthwise else ConvNormAct
         parts = {"norm": norm, "activation": activation}
         self.stem = FocusStem(in_channels, stem_channels, **parts)
-
-        self._out_features = choose_stages(out_features, STAGE_STRIDES, backbone="CSPDarknet")
-        self._out_feature_strides = {name: STAGE_STRIDES[name] for name in self._out_features}
-        self._out_feature_channels = {}
-        channels, self._stage_names = stem_channels, []
-        for index, name in enumerate(STAGE_STRIDES):
+        channels = stem_channels
+        for index, name in enumerate(self.stage_names):
             is_last = name == "dark5"
             layers = [conv(channels, 2 * channels, 3, stride=2, **parts)]
             channels *= 2
@@ -83,11 +86,6 @@ class CSPDarknet(Backbone):
                 **parts,
             )
             self.add_module(name, nn.Sequential(*layers, block))
-            self._stage_names.append(name)
-            if name in out_features:
-                self._out_feature_channels[name] = channels
-            if name == self._out_features[-1]:
-                break
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -103,17 +101,5 @@ class CSPDarknet(Backbone):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
         }
-
-    @property
-    def size_divisibility(self) -> int:
-        """Sides of the images must be multiples of the coarsest stride."""
-        return self._out_feature_strides[self._out_features[-1]]
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x, features = self.stem(images), {}
-        for name in self._stage_names:
-            x = self.get_submodule(name)(x)
-            if name in self._out_feature_strides:
-                features[name] = x
-        return features

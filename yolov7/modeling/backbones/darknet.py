@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.d2 import BACKBONE_REGISTRY, CfgNode, ShapeSpec, configurable
 from yolov7.layers import (
     ACTIVATIONS,
     Bottleneck,
     ConvNormAct,
     ModuleFactory,
     NormFactory,
+    batch_norm_of,
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
+from yolov7.modeling.backbones.stages import StagedBackbone, stages_of_strides
 from yolov7.modeling.scaling import scaled_depth, scaled_width
 from yolov7.utils.errors import ConfigError
 
@@ -29,7 +30,7 @@ STAGE_BLOCKS = {21: (1, 1, 2, 2, 1), 53: (1, 2, 8, 8, 4)}
 
 
 @BACKBONE_REGISTRY.register()
-class Darknet(Backbone):
+class Darknet(StagedBackbone):
     """A convolution and five stages, each a strided convolution and residual blocks.
 
     Maps images (B, C, H, W), H and W multiples of `size_divisibility`, to the asked ones of
@@ -60,19 +61,15 @@ class Darknet(Backbone):
         Raises:
             ConfigError: `out_features` has a name that is no stage.
         """
-        super().__init__()
+        super().__init__(
+            stage_strides=STAGE_STRIDES,
+            stage_channels={name: stem_channels * stride for name, stride in STAGE_STRIDES.items()},
+            out_features=out_features,
+        )
         parts = {"norm": norm, "activation": activation}
-        self._out_features = choose_stages(out_features, STAGE_STRIDES, backbone="Darknet")
-        self._out_feature_strides = {name: STAGE_STRIDES[name] for name in self._out_features}
-        self._out_feature_channels = {
-            name: stem_channels * stride for name, stride in self._out_feature_strides.items()
-        }
         self.stem = ConvNormAct(in_channels, stem_channels, 3, **parts)
-        self._stage_names = []
         channels = stem_channels
-        for (name, stride), num_blocks in zip(STAGE_STRIDES.items(), stage_blocks, strict=True):
-            if stride > self.size_divisibility:
-                break
+        for name, num_blocks in zip(self.stage_names, stage_blocks, strict=False):
             layers = [ConvNormAct(channels, 2 * channels, 3, stride=2, **parts)]
             channels *= 2
             layers += [
@@ -80,11 +77,10 @@ class Darknet(Backbone):
                 for _ in range(num_blocks)
             ]
             self.add_module(name, nn.Sequential(*layers))
-            self._stage_names.append(name)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
-        """Depth and activation from `MODEL.DARKNET`, multipliers of both from `MODEL.YOLO`."""
+        """Depth and kinds of layers from `MODEL.DARKNET`, multipliers from `MODEL.YOLO`."""
         depth = cfg.MODEL.DARKNET.DEPTH
         if depth not in STAGE_BLOCKS:
             raise ConfigError(
@@ -101,17 +97,5 @@ class Darknet(Backbone):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
         }
-
-    @property
-    def size_divisibility(self) -> int:
-        """Sides of the images must be multiples of the coarsest stride."""
-        return self._out_feature_strides[self._out_features[-1]]
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x, features = self.stem(images), {}
-        for name in self._stage_names:
-            x = self.get_submodule(name)(x)
-            if name in self._out_feature_strides:
-                features[name] = x
-        return features

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.d2 import BACKBONE_REGISTRY, CfgNode, ShapeSpec, configurable
 from yolov7.layers import (
     TRANSITIONS,
     ConvStem,
@@ -19,7 +19,7 @@ from yolov7.layers import (
     find_activation,
     yolo_batch_norm,
 )
-from yolov7.modeling.backbones.stages import choose_stages, stages_of_strides
+from yolov7.modeling.backbones.stages import StagedBackbone, stages_of_strides
 from yolov7.modeling.scaling import elan_depth, scaled_width
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.expectations import expect, expect_widths
@@ -34,7 +34,7 @@ STEMS: Mapping[str, TransitionFactory] = {
 
 
 @BACKBONE_REGISTRY.register()
-class ELANNet(Backbone):
+class ELANNet(StagedBackbone):
     """A stem of stride 2, then stages: a transition that halves the resolution and an ELAN block.
 
     Maps images (B, C, H, W), H and W multiples of `size_divisibility`, to the asked ones of
@@ -77,25 +77,22 @@ class ELANNet(Backbone):
             ConfigError: `out_features` has a name that is no stage, the lists differ in length, or
                 a transition cannot change the width.
         """
-        super().__init__()
         lengths = [len(x) for x in (transitions, transition_channels, channels, hidden_channels)]
         if len(set(lengths)) != 1:
             raise ConfigError(
                 "MODEL.ELAN: TRANSITIONS, TRANSITION_CHANNELS, CHANNELS and HIDDEN_CHANNELS have "
                 f"{', '.join(map(str, lengths))} entries; expected one for each stage"
             )
-        parts = {"norm": norm, "activation": activation}
         strides = stage_strides(len(channels))
-        self._out_features = choose_stages(out_features, strides, backbone="ELANNet")
-        self._out_feature_strides = {name: strides[name] for name in self._out_features}
-        widths = dict(zip(strides, channels, strict=True))
-        self._out_feature_channels = {name: widths[name] for name in self._out_features}
+        super().__init__(
+            stage_strides=strides,
+            stage_channels=dict(zip(strides, channels, strict=True)),
+            out_features=out_features,
+        )
+        parts = {"norm": norm, "activation": activation}
         self.stem = stem(in_channels, stem_channels, **parts)
-        self._stage_names = []
         before = stem_channels
-        for index, (name, stride) in enumerate(strides.items()):
-            if stride > self.size_divisibility:
-                break
+        for index, name in enumerate(self.stage_names):
             middle, after = transition_channels[index], channels[index]
             try:
                 transition = transitions[index](before, middle, **parts)
@@ -112,7 +109,6 @@ class ELANNet(Backbone):
                 **parts,
             )
             self.add_module(name, nn.Sequential(transition, block))
-            self._stage_names.append(name)
             before = after
 
     @classmethod
@@ -141,19 +137,6 @@ class ELANNet(Backbone):
             ),
             "activation": find_activation(elan.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),
         }
-
-    @property
-    def size_divisibility(self) -> int:
-        """Sides of the images must be multiples of the coarsest stride."""
-        return self._out_feature_strides[self._out_features[-1]]
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x, features = self.stem(images), {}
-        for name in self._stage_names:
-            x = self.get_submodule(name)(x)
-            if name in self._out_feature_strides:
-                features[name] = x
-        return features
 
 
 def stage_strides(num_stages: int) -> dict[str, int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from torch import Tensor, nn
+
+from yolov7.d2 import Backbone
 from yolov7.utils.errors import ConfigError
 
 
@@ -50,3 +53,49 @@ def stages_of_strides(
             f"{', '.join(map(str, stage_strides.values()))}, not {unknown[0]}"
         )
     return [name for name, stride in stage_strides.items() if stride in strides]
+
+
+class StagedBackbone(Backbone):
+    """A backbone that is a `stem` and stages in a row, of which some are returned.
+
+    A subclass's constructor calls this one, then sets `stem` and adds a module for each of
+    `stage_names`, which end with the deepest stage that is asked for.
+    """
+
+    stem: nn.Module
+
+    def __init__(
+        self,
+        *,
+        stage_strides: Mapping[str, int],
+        stage_channels: Mapping[str, int],
+        out_features: Sequence[str],
+    ) -> None:
+        """
+        Args:
+            stage_strides, stage_channels: {name: number} of all stages, shallow to deep.
+            out_features: names of the maps to return.
+
+        Raises:
+            ConfigError: `out_features` has a name that is no stage.
+        """
+        super().__init__()
+        chosen = choose_stages(out_features, stage_strides, backbone=type(self).__name__)
+        self._out_features = chosen
+        self._out_feature_strides = {name: stage_strides[name] for name in chosen}
+        self._out_feature_channels = {name: stage_channels[name] for name in chosen}
+        names = list(stage_strides)
+        self.stage_names = names[: names.index(chosen[-1]) + 1]
+
+    @property
+    def size_divisibility(self) -> int:
+        """Sides of the images must be multiples of the coarsest stride."""
+        return max(self._out_feature_strides.values())
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        x, features = self.stem(images), {}
+        for name in self.stage_names:
+            x = self.get_submodule(name)(x)
+            if name in self._out_feature_strides:
+                features[name] = x
+        return features
