@@ -44,28 +44,75 @@ def test_equals_the_pair_for_every_activation(name):
     unit.norm.running_var.uniform_(0.5, 1.5)
     x = 4 * torch.randn(2, 3, 9, 9)
     expected = copy.deepcopy(unit).double()(x.double())
-    fused = can_fuse(unit.act)
-    packed = pack_convolutions(nn.Sequential(unit.to_deploy()))
-    assert fused is (name != "mish")
-    assert isinstance(packed[0] if fused else packed[0].conv, PackedConv)
+    act, deployed = unit.act, unit.to_deploy()
+    packed = pack_convolutions(deployed, lambda model: model(torch.zeros(1, 3, 4, 4)))
+    assert packed is deployed and isinstance(packed.conv, PackedConv)
+    assert can_fuse(act) is (name not in ("mish", "identity"))
+    assert isinstance(packed.act, nn.Identity if can_fuse(act) else type(act))
     assert torch.allclose(packed(x).double(), expected, atol=1e-5)
+
+
+def test_without_a_run_activations_stay():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True)).eval()
+    x = torch.randn(1, 3, 4, 4)
+    expected = model(x)
+    pack_convolutions(model)
+    assert [type(module) for module in model] == [PackedConv, nn.ReLU]
+    assert torch.allclose(model(x), expected, atol=1e-6)
+
+
+class Block(nn.Module):
+    """A residual block as timm writes it, with a convolution whose weight is read as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.act1, self.act2 = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        inner = self.conv2(self.act1(self.conv1(x)))
+        inner += x
+        return self.act2(inner) * self.conv2.weight.sum() + self.conv2.bias.sum()
+
+
+def test_a_block_that_is_not_ours():
+    block = Block().eval()
+    x = torch.randn(2, 4, 7, 5)
+    expected = block.double()(x.double())
+    pack_convolutions(block.float(), lambda model: model(torch.zeros(1, 4, 8, 8)))
+    kinds = {name: type(module) for name, module in block.named_children()}
+    assert kinds == {
+        "conv1": PackedConv, "act1": nn.Identity, "conv2": PackedConv, "act2": nn.ReLU,
+    }  # fmt: skip
+    assert not list(block.parameters())
+    assert torch.allclose(block(x).double(), expected, atol=1e-5)
+
+
+def test_a_convolution_in_two_places_is_packed_once():
+    conv = nn.Conv2d(3, 3, 1)
+    model = pack_convolutions(nn.ModuleList([nn.Sequential(conv), nn.Sequential(conv)]))
+    assert isinstance(model[0][0], PackedConv) and model[0][0] is model[1][0]
+
+
+class OwnConv(nn.Conv2d):
+    """A convolution of someone else's."""
 
 
 def test_what_cannot_be_packed_stays():
     model = nn.ModuleDict(
         {
-            "other norm": ConvNormAct(4, 4, 3, norm=lambda channels: nn.GroupNorm(2, channels)),
-            "not folded": ConvNormAct(4, 4, 3),
-            "other format": ConvNormAct(4, 4, 3).to_deploy().double(),
-            "other device": ConvNormAct(4, 4, 3).to_deploy().to("meta"),
-            "foreign": nn.Conv2d(4, 4, 3),
+            "own kind": OwnConv(4, 4, 3),
+            "other format": nn.Conv2d(4, 4, 3).double(),
+            "other device": nn.Conv2d(4, 4, 3).to("meta"),
+            "not zeros": nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+            "padding by name": nn.Conv2d(4, 4, 3, padding="same"),
+            "transposed": nn.ConvTranspose2d(4, 4, 3),
         }
     )
     before = dict(model.items())
     assert pack_convolutions(model) is model
     assert all(model[name] is module for name, module in before.items())
-    assert not can_pack(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
-    assert not can_pack(nn.Conv2d(4, 4, 3, padding="same"))
+    assert not any(map(can_pack, before.values())) and can_pack(nn.Conv2d(4, 4, 3))
 
 
 def test_without_the_kernels_all_stays(monkeypatch):
@@ -76,8 +123,7 @@ def test_without_the_kernels_all_stays(monkeypatch):
     kernels_work.cache_clear()
     try:
         assert not kernels_work()
-        model = nn.Sequential(ConvNormAct(4, 4, 3).to_deploy())
-        assert isinstance(pack_convolutions(model)[0], ConvNormAct)
+        assert type(pack_convolutions(nn.Sequential(nn.Conv2d(4, 4, 3)))[0]) is nn.Conv2d
     finally:
         kernels_work.cache_clear()
 

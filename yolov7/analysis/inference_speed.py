@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from yolov7.analysis.timing import compare
-from yolov7.layers import pack_convolutions
+from yolov7.modeling import pack_for_inference
 from yolov7.modeling.meta_arch import Detector
 from yolov7.modeling.reparameterization import reparameterized_copy
 
@@ -55,7 +55,7 @@ def inference_model(model: Detector, variant: InferenceVariant) -> Detector:
     """Make the copy of a detector, in eval mode, that a form of it runs."""
     model = reparameterized_copy(model) if variant.reparameterized else copy.deepcopy(model)
     model = model.eval().to(memory_format=variant.layout)
-    return pack_convolutions(model) if variant.packed else model
+    return pack_for_inference(model) if variant.packed else model
 
 
 def inference_function(model: Detector, variant: InferenceVariant) -> Callable[[Samples], list]:

@@ -20,8 +20,7 @@ from yolov7.evaluation import (
     inference_on_dataset,
     warn_if_threshold_changes_ap,
 )
-from yolov7.layers import pack_convolutions
-from yolov7.modeling import build_detector, reparameterize
+from yolov7.modeling import build_detector, pack_for_inference, reparameterize
 from yolov7.modeling.test_time_augmentation import views_from_config, with_views
 from yolov7.utils.errors import ConfigError
 
@@ -89,7 +88,7 @@ def inference_copy(cfg: CfgNode, model: nn.Module) -> nn.Module:
     On the CPU its convolutions are packed; it is for inference only.
     """
     model = _of_rank_0(reparameterize(model)).to(memory_format=memory_format(cfg))
-    return with_views(pack_convolutions(model), views_from_config(cfg))
+    return with_views(pack_for_inference(model), views_from_config(cfg))
 
 
 def common_copy(model: nn.Module) -> nn.Module:

@@ -18,8 +18,7 @@ from yolov7.data.mappers import TestMapper, build_test_mapper
 from yolov7.data.mappers.sample import image_to_tensor
 from yolov7.engine.class_list import ClassList, find_class_list
 from yolov7.engine.evaluate import memory_format
-from yolov7.layers import pack_convolutions
-from yolov7.modeling import build_detector, reparameterize
+from yolov7.modeling import build_detector, pack_for_inference, reparameterize
 from yolov7.modeling.test_time_augmentation import View, views_from_config, with_views
 from yolov7.utils.device import device_type
 from yolov7.utils.errors import ConfigError
@@ -59,7 +58,7 @@ class Predictor:
         # (a detectron2 model) runs as it is.
         # On the CPU, convolutions then get the kernels' own layout.
         smaller = reparameterize(model).to(memory_format=layout)
-        self.model = with_views(pack_convolutions(smaller), views)
+        self.model = with_views(pack_for_inference(smaller), views)
         self.classes = classes
         self.min_score = min_score
         self._mapper = mapper

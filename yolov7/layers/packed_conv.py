@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolov7.layers.conv import ConvNormAct
+from yolov7.layers.sole_receivers import sole_receivers
 
 # What a kernel does with its result before it writes it: name, numbers and algorithm, in the words
 # of PyTorch's operator.
 _PostOp = tuple[str, list[float], str]
 
+_NOTHING: _PostOp = ("none", [], "")
 _POST_OPS: dict[type[nn.Module], Callable[[Any], _PostOp]] = {
-    nn.Identity: lambda module: ("none", [], ""),
     nn.SiLU: lambda module: ("swish", [], ""),
     nn.ReLU: lambda module: ("relu", [], ""),
     nn.LeakyReLU: lambda module: ("leaky_relu", [module.negative_slope], ""),
@@ -34,7 +34,8 @@ class PackedConv(nn.Module):
     layouts are kept, which is twice the memory.
 
     Maps (B, in_channels, H, W) to (B, out_channels, H', W') in channels-last memory, float32 on the
-    CPU, without gradients. It has no parameters: it cannot be trained, saved or moved.
+    CPU, without gradients. It has no parameters: it cannot be trained, saved or moved. `weight` and
+    `bias` are there for code that reads a convolution's.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
@@ -46,11 +47,10 @@ class PackedConv(nn.Module):
         super().__init__()
         geometry = (conv.padding, conv.stride, conv.dilation)
         self._geometry = (*(list(sides) for sides in geometry), conv.groups)
-        activation = nn.Identity() if activation is None else activation
-        self._post_op = _POST_OPS[type(activation)](activation)
-        self._bias = None if conv.bias is None else conv.bias.detach().clone()
+        self._post_op = _NOTHING if activation is None else _POST_OPS[type(activation)](activation)
+        self.bias = None if conv.bias is None else conv.bias.detach().clone()
         # Laying out anew starts faster from channels last.
-        self._weight = conv.weight.detach().clone(memory_format=torch.channels_last)
+        self.weight = conv.weight.detach().clone(memory_format=torch.channels_last)
         self._packed: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,12 +59,12 @@ class PackedConv(nn.Module):
         if packed is None or packed[0] != x.shape:
             packed = self._packed = (x.shape, self._pack_for(x.shape))
         return torch.ops.mkldnn._convolution_pointwise(
-            x, packed[1], self._bias, *self._geometry, *self._post_op
+            x, packed[1], self.bias, *self._geometry, *self._post_op
         )
 
     def _pack_for(self, shape: torch.Size) -> Tensor:
         return torch.ops.mkldnn._reorder_convolution_weight(
-            self._weight, *self._geometry, list(shape)
+            self.weight, *self._geometry, list(shape)
         )
 
     def __deepcopy__(self, memo: dict) -> PackedConv:
@@ -86,38 +86,53 @@ class PackedConv(nn.Module):
         return self
 
 
-def pack_convolutions(model: nn.Module) -> nn.Module:
-    """Put `PackedConv` where a reparameterised model has convolutions with activations, in place.
+def pack_convolutions(model: nn.Module, run: Callable[[nn.Module], Any] | None = None) -> nn.Module:
+    """Put `PackedConv` where a reparameterised model has convolutions, in place.
 
-    What it cannot take stays: convolutions with a norm behind them, on other devices, of other
+    What it cannot take stays: subclasses of `nn.Conv2d`, convolutions on other devices, of other
     number formats or without padding of zeros, and all of them where PyTorch lacks oneDNN.
 
     Args:
         model: as `reparameterize` leaves it; afterwards for inference only.
+        run: runs the model, whatever the input; this shows which activations belong to which
+            convolution (`sole_receivers`). Without it they stay layers of their own.
 
     Returns:
         The model.
     """
-    if kernels_work():
-        for name, child in list(model.named_children()):
-            setattr(model, name, _packed(child))
+    convs = [module for module in model.modules() if can_pack(module)]
+    if not convs or not kernels_work():
+        return model
+    activations: dict[nn.Module, nn.Module] = {}
+    if run is not None:
+        with torch.no_grad():
+            activations.update(sole_receivers(model, run, senders=can_pack, receivers=can_fuse))
+    replacements = {conv: PackedConv(conv, activations.get(conv)) for conv in convs}
+    replacements |= {activation: nn.Identity() for activation in activations.values()}
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child in replacements:
+                setattr(parent, name, replacements[child])
     return model
 
 
-def can_pack(conv: nn.Conv2d) -> bool:
-    """Whether `PackedConv` takes a convolution: float32, on the CPU, padded with zeros."""
-    weight = conv.weight
+def can_pack(module: nn.Module) -> bool:
+    """Whether `PackedConv` takes its place: a convolution, float32, on the CPU, padded with zeros.
+
+    Subclasses do more than a convolution does.
+    """
     return (
-        weight.device.type == "cpu"
-        and weight.dtype == torch.float32
-        and conv.padding_mode == "zeros"
-        and not isinstance(conv.padding, str)
+        type(module) is nn.Conv2d
+        and module.weight.device.type == "cpu"
+        and module.weight.dtype == torch.float32
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
     )
 
 
-def can_fuse(activation: nn.Module) -> bool:
-    """Whether the kernel can apply the activation, too."""
-    return type(activation) in _POST_OPS
+def can_fuse(module: nn.Module) -> bool:
+    """Whether it is an activation that the kernel can apply, too."""
+    return type(module) in _POST_OPS
 
 
 @functools.cache
@@ -139,14 +154,3 @@ def kernels_work() -> bool:
         except (AttributeError, RuntimeError, TypeError):
             return False
         return torch.allclose(found, nn.functional.silu(conv(x)), atol=1e-5)
-
-
-def _packed(module: nn.Module) -> nn.Module:
-    if type(module) is not ConvNormAct:
-        return pack_convolutions(module)
-    if not isinstance(module.norm, nn.Identity) or not can_pack(module.conv):
-        return module
-    if can_fuse(module.act):
-        return PackedConv(module.conv, module.act)
-    module.conv = PackedConv(module.conv)
-    return module

@@ -21,6 +21,7 @@ from yolov7.modeling.build import (
     build_postprocessor,
     find_component,
 )
+from yolov7.modeling.packing import pack_for_inference
 from yolov7.modeling.registries import (
     ASSIGNER_REGISTRY,
     BACKBONE_REGISTRY,
@@ -60,6 +61,7 @@ __all__ = [
     "losses",
     "meta_arch",
     "necks",
+    "pack_for_inference",
     "postprocessing",
     "reparameterize",
 ]

@@ -82,13 +82,13 @@ def _simplify(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def probe_detector(model: Detector) -> Any:
-    """Raw predictions of a detector for two random images of a few cells."""
+    """Raw predictions of a detector for two random images of a few cells, in its number format."""
     generator = torch.Generator().manual_seed(0)
     side = 2 * model.size_divisibility
     shape = (2, len(model.pixel_mean), side, side)
     images = torch.rand(shape, generator=generator, dtype=torch.float64) * 255
     mean, std = (values.cpu().double() for values in (model.pixel_mean, model.pixel_std))
-    batch = ((images - mean) / std).to(model.device)
+    batch = ((images - mean) / std).to(model.pixel_mean)
     return model.predict(ImageList(batch, [(side, side)] * 2))
 
 
