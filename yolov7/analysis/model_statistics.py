@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from yolov7.d2 import CfgNode, ImageList
+from yolov7.layers import deform_conv_flops
 from yolov7.modeling import build_detector
 from yolov7.modeling.meta_arch import Detector
 from yolov7.modeling.reparameterization import reparameterized_copy
@@ -109,12 +110,17 @@ def count_parameters(module: nn.Module | None) -> int:
     return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())
 
 
+# Operations that torch's counter does not know.
+_OTHER_FLOPS = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
+
+
 @torch.enable_grad()
 def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
     """Floating-point operations of each part of a detector for one image of (height, width).
 
-    Counted are convolutions and matrix products in eval mode, two for a multiply-add; not biases,
-    norms, activations, pooling or post-processing. An auxiliary head counts while it is there.
+    Counted are convolutions (of deformable ones the sums over the taps) and matrix products in
+    eval mode, two for a multiply-add; not biases, norms, activations, pooling or post-processing.
+    An auxiliary head counts while it is there.
     Gradients stay on: the counter asks a module's inputs for their history, and refuses views of
     parameters, such as a transformer's queries, that have none.
     """
@@ -123,7 +129,7 @@ def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
     image = torch.empty((1, len(model.pixel_mean), *batch_size), dtype=model.pixel_mean.dtype)
     images = ImageList(image.to(model.device), [batch_size])
     hooks = []
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_OTHER_FLOPS) as counter:
         for name, part in model.named_children():
 
             def before(module: nn.Module, args: Any, name: str = name) -> None:

@@ -26,6 +26,8 @@ def add_timm_config(cfg: CfgNode) -> None:
     model.TIMM.NORM = ""
     # 32, or 16 for a last stage that is dilated instead of strided ("DC5"; ResNets and others).
     model.TIMM.OUTPUT_STRIDE = 32
+    # The 3x3 convolutions of the last stage are deformable, moved and weighted (DCNv2; ResNets).
+    model.TIMM.DEFORMABLE_C5 = False
     # Largest probability with which a residual branch is left out in training.
     model.TIMM.DROP_PATH = 0.0
     # A file with the pretrained weights, instead of the download.

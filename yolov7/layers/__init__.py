@@ -11,6 +11,7 @@ from yolov7.layers.conv import (
 )
 from yolov7.layers.csp import Bottleneck, CSPBlock
 from yolov7.layers.csp_spp import SPPCSPC, TinySPPCSPC
+from yolov7.layers.deform_conv import DeformConv2d, deform_conv_flops
 from yolov7.layers.drop_block import DropBlock
 from yolov7.layers.elan import EELAN, ELAN, elan_block
 from yolov7.layers.five_convs import five_convs
@@ -53,6 +54,7 @@ __all__ = [
     "ConvFactory",
     "ConvNormAct",
     "ConvStem",
+    "DeformConv2d",
     "DepthwiseSeparableConv",
     "DropBlock",
     "FocusStem",
@@ -75,6 +77,7 @@ __all__ = [
     "WeightedSum",
     "batch_norm_of",
     "darknet_batch_norm",
+    "deform_conv_flops",
     "elan_block",
     "find_activation",
     "five_convs",

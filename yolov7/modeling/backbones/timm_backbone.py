@@ -15,10 +15,12 @@ from yolov7.modeling.backbones.timm_models import (
     FeatureMap,
     convolutions,
     create_features,
+    deform_stage,
     family_of,
     feature_maps,
     names_without_decay,
     place_in,
+    with_offsets_of,
 )
 from yolov7.modeling.backbones.timm_weights import pretrained_state
 from yolov7.utils.errors import ConfigError
@@ -59,6 +61,7 @@ class TimmBackbone(Backbone):
         in_channels: int = 3,
         output_stride: int = 32,
         drop_path: float = 0.0,
+        deformable: bool = False,
         convert_norms: Callable[[nn.Module], nn.Module] = keep_norms,
         freeze_at: int = 0,
         pretrained: bool = False,
@@ -71,6 +74,7 @@ class TimmBackbone(Backbone):
             in_channels: C.
             output_stride: 32, or 16 for a last stage that is dilated instead of strided (DC5).
             drop_path: largest probability with which a residual branch is left out in training.
+            deformable: make the 3×3 convolutions of the last stage, that of `c5`, deformable.
             convert_norms: exchanges the normalisation layers of the model.
             freeze_at: 0 trains everything, n freezes what leads to map `cn` and the map itself;
                 1, for models that begin with `c2`, what comes before the stage of `c2`.
@@ -95,6 +99,8 @@ class TimmBackbone(Backbone):
         body = create_features(**self._arguments)
         self._channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"
         self._side_multiple = family_of(name).side_multiple
+        if deformable:
+            deform_stage(body, _last_stage(body, chosen[-1], name), name)
         self.body = convert_norms(body)
         if convert_norms is freeze_batch_norms and not _has(body, FrozenBatchNorm2d):
             raise ConfigError(
@@ -124,6 +130,7 @@ class TimmBackbone(Backbone):
             "in_channels": input_shape.channels,
             "output_stride": timm_cfg.OUTPUT_STRIDE,
             "drop_path": timm_cfg.DROP_PATH,
+            "deformable": timm_cfg.DEFORMABLE_C5,
             "convert_norms": look_up(NORMS, timm_cfg.NORM, "MODEL.TIMM.NORM"),
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
             "pretrained": cfg.MODEL.BACKBONE.PRETRAINED,
@@ -139,7 +146,8 @@ class TimmBackbone(Backbone):
         """
         name = self._arguments["name"]
         if self._pretrained:
-            self.body.load_state_dict(pretrained_state(weights=self._weights, **self._arguments))
+            state = pretrained_state(weights=self._weights, **self._arguments)
+            self.body.load_state_dict(with_offsets_of(self.body, state))
             self._needs_weights = False
             return
         remedy = "set MODEL.BACKBONE.PRETRAINED True"
@@ -247,6 +255,17 @@ def _leading_to(body: nn.Module, maps: list[FeatureMap], level: int, name: str) 
         prefix += f"{part}."
     if not only_stem:
         yield path
+
+
+def _last_stage(body: nn.Module, deepest: FeatureMap, name: str) -> str:
+    """Name of the module that map `c5` comes from."""
+    path = place_in(dict(body.named_modules()), deepest.module)
+    if deepest.name != "c5" or path is None:
+        raise ConfigError(
+            f"MODEL.TIMM.DEFORMABLE_C5: the deepest map that is taken of {name} is {deepest.name}; "
+            "MODEL.NECK.IN_STRIDES must have its coarsest stride"
+        )
+    return path
 
 
 def _has(model: nn.Module, kind: type[nn.Module]) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from yolov7.layers import DeformConv2d
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import suggest
 
@@ -130,7 +131,41 @@ def convolutions() -> tuple[type[nn.Conv2d], ...]:
     """Classes of timm's convolutions that take weight and bias as they are."""
     from timm.layers import Conv2dSame
 
-    return (nn.Conv2d, Conv2dSame)
+    return (nn.Conv2d, Conv2dSame, DeformConv2d)
+
+
+def deform_stage(model: nn.Module, path: str, name: str) -> None:
+    """Make the 3×3 convolutions of a stage deformable, in place; they keep their weights.
+
+    Args:
+        model: what `create_features` has made.
+        path: of the stage in it.
+        name: the model's, for the error message.
+
+    Raises:
+        ConfigError: the stage has no such convolutions.
+    """
+    stage = model.get_submodule(path)
+    found = [
+        (parent, child, conv)
+        for parent in stage.modules()
+        for child, conv in parent.named_children()
+        if type(conv) is nn.Conv2d and conv.kernel_size == (3, 3) and conv.groups == 1
+    ]
+    if not found:
+        raise ConfigError(
+            f"MODEL.TIMM.DEFORMABLE_C5: the last stage of {name} has no 3x3 convolutions that "
+            "could be deformable; ResNets and their relatives have"
+        )
+    for parent, child, conv in found:
+        setattr(parent, child, DeformConv2d.like(conv))
+
+
+def with_offsets_of(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add to pretrained weights what deformable convolutions of the model have besides them."""
+    marks = [f"{n}.offsets." for n, m in model.named_modules() if isinstance(m, DeformConv2d)]
+    own = {entry: v for entry, v in model.state_dict().items() if entry.startswith(tuple(marks))}
+    return {**own, **state}
 
 
 def place_in(names: Collection[str], name: str) -> str | None:
