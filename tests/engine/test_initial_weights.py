@@ -31,6 +31,13 @@ def test_weights_of_the_config_come_first(cfg, tmp_path):
     assert calls == ["initialized"]
 
 
+def test_a_model_that_knows_its_weights_comes_before_its_backbone(cfg):
+    model = Model(calls := [])
+    model.initialize_weights = lambda: calls.append("the model's")
+    load_initial_weights(cfg, model)
+    assert calls == ["the model's", "initialized"]
+
+
 def test_models_and_backbones_without_such_weights(cfg):
     load_initial_weights(cfg, nn.Linear(2, 2))
     load_initial_weights(cfg, nn.ModuleDict({"backbone": nn.Linear(2, 2)}))

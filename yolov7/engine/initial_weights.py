@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from torch import nn
@@ -12,7 +13,7 @@ from yolov7.d2 import CfgNode, get_local_rank, synchronize
 
 @runtime_checkable
 class Initializable(Protocol):
-    """A backbone that knows what it starts from, such as weights to download."""
+    """A model or backbone that knows what it starts from, such as weights to download."""
 
     def initialize_weights(self) -> None:
         """Give itself the weights of a fresh training."""
@@ -31,12 +32,15 @@ def load_initial_weights(cfg: CfgNode, model: nn.Module) -> None:
     if cfg.MODEL.WEIGHTS:
         load_weights(model, cfg.MODEL.WEIGHTS)
         return
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(backbone, Initializable):
-        return
+    for part in (model, getattr(model, "backbone", None)):
+        if isinstance(part, Initializable):
+            _one_rank_first(part.initialize_weights)
+
+
+def _one_rank_first(initialize: Callable[[], None]) -> None:
     downloads = get_local_rank() == 0
     if downloads:
-        backbone.initialize_weights()
+        initialize()
     synchronize()
     if not downloads:
-        backbone.initialize_weights()
+        initialize()

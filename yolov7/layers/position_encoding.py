@@ -35,7 +35,10 @@ class SinePositionEncoding(nn.Module):
         """
         super().__init__()
         if channels % 4:
-            raise ConfigError(f"a sine encoding wants a multiple of 4 channels, got {channels}")
+            raise ConfigError(
+                "MODEL.NECK.CHANNELS: a sine encoding wants a multiple of 4 channels, got "
+                f"{channels}"
+            )
         self.channels = channels
         self.temperature = temperature
 

@@ -199,10 +199,6 @@ def test_mistakes_in_the_config_are_named():
     cfg.MODEL.HEAD.PRIOR_PROBABILITY = 0.0
     with pytest.raises(ConfigError, match="PRIOR_PROBABILITY: expected between 0 and 1"):
         build(cfg)
-    cfg = make_config()
-    cfg.MODEL.YOLO.CLASSES = 0
-    with pytest.raises(ConfigError, match=r"YOLO\.CLASSES: expected at least 1"):
-        build(cfg)
     for key in ("NUM_POINTS", "NUM_PATTERNS"):
         cfg = make_config()
         cfg.MODEL.ANCHOR_DETR[key] = 0

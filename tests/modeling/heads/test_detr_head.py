@@ -207,12 +207,12 @@ def test_every_parameter_learns():
     assert not still
 
 
-def test_masks_want_three_finer_maps():
+def test_masks_want_finer_maps_and_enough_channels():
     cfg = get_config()
     cfg.MODEL.HEAD.NAME, cfg.MODEL.MASK_ON = "DETRHead", True
     cfg.MODEL.CRITERION.CLASS_LOSS = "softmax"
-    with pytest.raises(ConfigError, match=r"IN_STRIDES: masks want four strides, .* got 1"):
+    with pytest.raises(ConfigError, match=r"IN_STRIDES: masks want finer maps .*, got one stride"):
         build_head(cfg, {"p5": ShapeSpec(channels=256, stride=32)})
     shapes = {f"p{n}": ShapeSpec(channels=96, stride=2**n) for n in range(2, 6)}
-    with pytest.raises(ConfigError, match=r"NECK\.CHANNELS a multiple of 128"):
+    with pytest.raises(ConfigError, match=r"over 3 finer maps want .*CHANNELS a multiple of 128"):
         build_head(cfg, shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -190,5 +191,41 @@ def test_what_does_not_fit_is_told():
         build_small("MODEL.HEAD.NAME", "DecoupledHead")
     with pytest.raises(ConfigError, match=r"MASK_ON: META_ARCHITECTURE AnchorDETR finds boxes"):
         build_small("MODEL.MASK_ON", True)
-    with pytest.raises(ConfigError, match="7 attention heads do not divide 64"):
-        build_small("MODEL.ANCHOR_DETR.NHEADS", 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("ANCHOR_DETR.NHEADS", 7, "a divisor of 64, "),
+        ("ANCHOR_DETR.DEC_LAYERS", 0, "at least 1"),
+        ("ANCHOR_DETR.ENC_LAYERS", -1, "at least 0"),
+        ("ANCHOR_DETR.DROPOUT", 1.0, "a share in "),
+        ("AUXILIARY_HEAD.CHANNELS", [8], "[] for META_ARCHITECTURE AnchorDETR"),
+        ("BOX_CODER.NAME", "YOLOXBoxCoder", "'' for META_ARCHITECTURE AnchorDETR"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_told(key, value, expected):
+    message = re.escape(f"MODEL.{key}: expected {expected}")
+    with pytest.raises(ConfigError, match=message):
+        build_small(f"MODEL.{key}", value)
+
+
+def test_the_projection_starts_as_the_authors_do():
+    """Xavier's bound is sqrt(6 / (fan in + fan out)); PyTorch's own would be 1 / sqrt(fan in)."""
+    conv = build_small().neck.conv
+    bound = (6 / (conv.in_channels + conv.out_channels)) ** 0.5
+    assert conv.weight.abs().max().item() == pytest.approx(bound, rel=1e-3)
+    assert not conv.bias.any()
+
+
+def test_a_single_class():
+    model = build_small("MODEL.YOLO.CLASSES", 1)
+    sample = make_sample(50, 90, BOXES[:1])
+    assert model.head.class_predictor.out_features == 1
+    losses = model([sample])
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+    sum(losses.values()).backward()
+    assert model.head.class_predictor.weight.grad.abs().max() > 0
+    with torch.no_grad():
+        (found,) = model.eval()([sample])
+    assert len(found["instances"]) == 6 and not found["instances"].pred_classes.any()

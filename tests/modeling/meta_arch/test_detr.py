@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,34 @@ def test_a_frozen_detector_learns_masks_alone():
     assert learned and all(name.startswith("head.mask_head.") for name in learned)
 
 
+def test_a_frozen_detector_keeps_still_in_training():
+    """Its batch norms are in eval mode, and there is no dropout."""
+    model = build_small(*MASKS, *FROZEN, "MODEL.TIMM.NORM", "")
+    trained = {name for name, module in model.named_modules() if module.training}
+    parts = ("backbone", "neck", "head")
+    assert {name for name in trained if name.startswith(parts)} == {
+        name for name, _ in model.named_modules() if name.startswith("head.mask_head")
+    }
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    losses = [model([make_sample(50, 90, BOXES, masks=True)]) for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(module.training for module in model.eval().modules())
+
+
+def test_a_frozen_detector_wants_weights():
+    with pytest.raises(ConfigError, match=r"FREEZE_DETECTOR: .* Name a trained one"):
+        build_small(*MASKS, *FROZEN).initialize_weights()
+    build_small(*MASKS).initialize_weights()
+
+
+def test_masks_over_fewer_maps():
+    """Two finer maps end at stride 8."""
+    model = build_small("MODEL.MASK_ON", True, "MODEL.NECK.IN_STRIDES", [8, 16, 32])
+    images, _ = model.preprocess([make_sample(64, 96)])
+    assert model.predict(images).mask_logits.shape == (1, 6, 8, 12)
+
+
 def test_masks_are_pasted_into_the_original_image():
     model = build_small(*MASKS).eval()
     sample = {**make_sample(50, 90), "height": 100, "width": 180}
@@ -206,5 +235,49 @@ def test_what_does_not_fit_is_told():
         build_small(*FROZEN)
     with pytest.raises(ConfigError, match=r"DETR\.POSITIONS: there is no 'sinus'.*'sine'"):
         build_small("MODEL.DETR.POSITIONS", "sinus")
-    with pytest.raises(ConfigError, match="7 attention heads do not divide 128"):
-        build_small("MODEL.DETR.NHEADS", 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("DETR.NUM_OBJECT_QUERIES", 0, "at least 1, got 0"),
+        ("DETR.DEC_LAYERS", 0, "at least 1, got 0"),
+        ("DETR.ENC_LAYERS", -1, "at least 0, got -1"),
+        ("DETR.DIM_FEEDFORWARD", 0, "at least 1, got 0"),
+        ("DETR.NHEADS", 0, "at least 1, got 0"),
+        ("DETR.NHEADS", 7, "a divisor of 128, "),
+        ("DETR.DROPOUT", 2.0, "a share in [0, 1), got 2.0"),
+        ("DETR.DROPOUT", -0.1, "a share in [0, 1), got -0.1"),
+        ("NECK.CHANNELS", 0, "at least 1, got 0"),
+        ("YOLO.CLASSES", 0, "at least 1, got 0"),
+        ("AUXILIARY_HEAD.CHANNELS", [8], "[] for META_ARCHITECTURE DETR"),
+        ("BOX_CODER.NAME", "YOLOXBoxCoder", "'' for META_ARCHITECTURE DETR"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_told(key, value, expected):
+    with pytest.raises(ConfigError, match=re.escape(f"MODEL.{key}: expected {expected}")):
+        build_small(f"MODEL.{key}", value)
+
+
+def test_a_prior_is_a_probability():
+    with pytest.raises(ConfigError, match=r"HEAD\.PRIOR_PROBABILITY: expected between 0 and 1"):
+        build_small("MODEL.CRITERION.CLASS_LOSS", "focal", "MODEL.HEAD.PRIOR_PROBABILITY", 1.0)
+
+
+def test_without_encoder_layers_the_decoder_reads_the_map_itself():
+    losses = build_small("MODEL.DETR.ENC_LAYERS", 0)([make_sample(50, 90, BOXES)])
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+
+
+@pytest.mark.parametrize(("loss", "logits"), [("softmax", 2), ("focal", 1)])
+def test_a_single_class(loss, logits):
+    model = build_small("MODEL.YOLO.CLASSES", 1, "MODEL.CRITERION.CLASS_LOSS", loss)
+    sample = make_sample(50, 90, BOXES[:1])
+    assert model.head.class_predictor.out_features == logits
+    losses = model([sample])
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+    sum(losses.values()).backward()
+    assert model.head.class_predictor.weight.grad.abs().max() > 0
+    with torch.no_grad():
+        (found,) = model.eval()([sample])
+    assert len(found["instances"]) == 6 and not found["instances"].pred_classes.any()

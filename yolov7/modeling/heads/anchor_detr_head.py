@@ -15,12 +15,16 @@ from yolov7.modeling.padding_mask import has_padding, padding_mask, resized
 from yolov7.modeling.query_predictions import QueryPredictions
 from yolov7.modeling.query_scores import query_scores
 from yolov7.modeling.registries import HEAD_REGISTRY
-from yolov7.modeling.transformers import TransformerDecoder, TransformerEncoder
+from yolov7.modeling.transformers import (
+    TransformerDecoder,
+    TransformerEncoder,
+    expect_transformer,
+)
 from yolov7.modeling.transformers.anchor_detr import AnchorTransformer
 from yolov7.modeling.transformers.anchor_points import POINTS
 from yolov7.modeling.transformers.anchor_positions import ATTENTIONS
 from yolov7.ops.box_ops import at_least_float32
-from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
 
 _LOGIT_EPSILON = 1e-5
@@ -52,15 +56,11 @@ class AnchorDETRHead(nn.Module):
             prior_probability: what the untrained head says for every class.
 
         Raises:
-            ConfigError: the prior is not strictly between 0 and 1, or there is no class.
+            ConfigError: the prior is not strictly between 0 and 1.
         """
         super().__init__()
-        if not 0.0 < prior_probability < 1.0:
-            raise ConfigError(
-                f"MODEL.HEAD.PRIOR_PROBABILITY: expected between 0 and 1, got {prior_probability}"
-            )
-        if num_logits < 1:
-            raise ConfigError(f"MODEL.YOLO.CLASSES: expected at least 1, got {num_logits}")
+        key = "MODEL.HEAD.PRIOR_PROBABILITY"
+        expect(0.0 < prior_probability < 1.0, key, "between 0 and 1", prior_probability)
         self._name, coarsest = max(input_shape.items(), key=lambda item: item[1].stride)
         self.transformer = transformer
         self.class_predictor = nn.Linear(coarsest.channels, num_logits)
@@ -78,13 +78,14 @@ class AnchorDETRHead(nn.Module):
         """Layers, points and kind of attention from `MODEL.ANCHOR_DETR`.
 
         Raises:
-            ConfigError: there is no such kind of points or of attention, or there are no queries.
+            ConfigError: there is no such kind of points or of attention, there are no queries, or
+                the numbers of `MODEL.ANCHOR_DETR` do not fit the map.
         """
         detr = cfg.MODEL.ANCHOR_DETR
-        for key, number in (("NUM_POINTS", detr.NUM_POINTS), ("NUM_PATTERNS", detr.NUM_PATTERNS)):
-            if number < 1:
-                raise ConfigError(f"MODEL.ANCHOR_DETR.{key}: expected at least 1, got {number}")
+        for name in ("NUM_POINTS", "NUM_PATTERNS"):
+            expect(detr[name] >= 1, f"MODEL.ANCHOR_DETR.{name}", "at least 1", detr[name])
         channels = max(input_shape.values(), key=lambda spec: spec.stride).channels
+        expect_transformer(detr, "MODEL.ANCHOR_DETR", channels=channels)
         attention = look_up(ATTENTIONS, detr.ATTENTION, "MODEL.ANCHOR_DETR.ATTENTION")
         points = look_up(POINTS, detr.POINTS, "MODEL.ANCHOR_DETR.POINTS")
         layer = {

@@ -23,8 +23,10 @@ from yolov7.modeling.transformers import (
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
+    expect_transformer,
     initialize_xavier,
 )
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
 
 
@@ -59,6 +61,9 @@ class DETRHead(nn.Module):
             class_prior: what the untrained head says for every class; None leaves it at chance,
                 as for a softmax.
             mask_head: makes masks too, from all the maps; None for boxes alone.
+
+        Raises:
+            ConfigError: the prior is not strictly between 0 and 1.
         """
         super().__init__()
         self._names = sorted(input_shape, key=lambda name: -input_shape[name].stride)
@@ -71,6 +76,8 @@ class DETRHead(nn.Module):
         self.box_predictor = MLP(channels, channels, 4, num_layers=3)
         self.mask_head = mask_head
         if class_prior is not None:
+            key = "MODEL.HEAD.PRIOR_PROBABILITY"
+            expect(0.0 < class_prior < 1.0, key, "between 0 and 1", class_prior)
             nn.init.constant_(self.class_predictor.bias, math.log(class_prior / (1 - class_prior)))
 
     @classmethod
@@ -79,9 +86,16 @@ class DETRHead(nn.Module):
 
         `MODEL.MASK_ON` adds a mask head. Logits that are sigmoids start at
         `MODEL.HEAD.PRIOR_PROBABILITY`.
+
+        Raises:
+            ConfigError: there are no queries, no such positions, or the numbers of `MODEL.DETR` do
+                not fit the maps.
         """
         detr, scores = cfg.MODEL.DETR, query_scores(cfg)
         coarse, *finer = sorted(input_shape.values(), key=lambda spec: -spec.stride)
+        expect_transformer(detr, "MODEL.DETR", channels=coarse.channels)
+        num_queries = detr.NUM_OBJECT_QUERIES
+        expect(num_queries >= 1, "MODEL.DETR.NUM_OBJECT_QUERIES", "at least 1", num_queries)
         kind = {
             "num_heads": detr.NHEADS,
             "feedforward_channels": detr.DIM_FEEDFORWARD,
@@ -111,7 +125,7 @@ class DETRHead(nn.Module):
             "encoder": encoder,
             "decoder": decoder,
             "position_encoding": positions(coarse.channels),
-            "num_queries": detr.NUM_OBJECT_QUERIES,
+            "num_queries": num_queries,
             "mask_head": mask_head,
         }
 

@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from yolov7.utils.errors import ConfigError
 
+NORM_GROUPS = 8
+"""Of the group norms, each with the same number of channels."""
+
 
 class AttentionMaps(nn.Module):
     """Where in the image each query looks: attention weights alone, nothing is gathered.
@@ -69,32 +72,36 @@ class DETRMaskHead(nn.Module):
         Args:
             channels: D, of the projected map, of queries and of the encoder's cells.
             num_heads: of the attention maps.
-            context_channels: of the three finer maps of the backbone, the coarsest first.
+            context_channels: of the finer maps of the backbone, three in the paper, the coarsest
+                first. Each halves the width of what it is added to.
 
         Raises:
-            ConfigError: there are not three finer maps, or D is too small for groups of norms.
+            ConfigError: there is no finer map, or D is too small for the groups of the norms.
         """
         super().__init__()
-        if len(context_channels) != 3:
+        if not context_channels:
             raise ConfigError(
-                "MODEL.NECK.IN_STRIDES: masks want four strides, the coarsest for the transformer, "
-                f"got {len(context_channels) + 1}"
+                "MODEL.NECK.IN_STRIDES: masks want finer maps beside the transformer's, which is "
+                "the coarsest, got one stride; [4, 8, 16, 32] is the paper's"
             )
-        if channels % 128 or num_heads % 8:
+        halvings = range(1, len(context_channels) + 2)
+        multiple = NORM_GROUPS * 2 ** halvings[-1]
+        if channels % multiple or num_heads % NORM_GROUPS:
             raise ConfigError(
-                "masks want MODEL.NECK.CHANNELS a multiple of 128 and MODEL.DETR.NHEADS of 8 for "
-                f"their norms, got {channels} and {num_heads}"
+                f"masks over {len(context_channels)} finer maps want MODEL.NECK.CHANNELS a "
+                f"multiple of {multiple} and MODEL.DETR.NHEADS of {NORM_GROUPS} for their norms, "
+                f"got {channels} and {num_heads}"
             )
         self.attention = AttentionMaps(channels, num_heads)
         start = channels + num_heads
-        widths = [start, start, channels // 2, channels // 4, channels // 8, channels // 16]
+        widths = [start, start, *(channels // 2**times for times in halvings)]
         self.convs = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(widths)
         )
-        self.norms = nn.ModuleList(nn.GroupNorm(8, width) for width in widths[1:])
+        self.norms = nn.ModuleList(nn.GroupNorm(NORM_GROUPS, width) for width in widths[1:])
         self.adapters = nn.ModuleList(
             nn.Conv2d(before, after, 1)
-            for before, after in zip(context_channels, widths[2:5], strict=True)
+            for before, after in zip(context_channels, widths[2:-1], strict=True)
         )
         self.predictor = nn.Conv2d(widths[-1], 1, 3, padding=1)
         for conv in (*self.convs, *self.adapters, self.predictor):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.heads import AnchorDETRHead
 from yolov7.modeling.meta_arch.query_detector import QueryDetector
+from yolov7.modeling.necks import Projection
 from yolov7.utils.errors import ConfigError
 
 
@@ -35,4 +38,9 @@ class AnchorDETR(QueryDetector):
                 "MODEL.MASK_ON: META_ARCHITECTURE AnchorDETR finds boxes alone. Set it to False, "
                 "or take META_ARCHITECTURE DETR"
             )
-        return cls.parts_from_config(cfg, AnchorDETRHead)
+        parts = cls.parts_from_config(cfg, AnchorDETRHead)
+        if isinstance(parts["neck"], Projection):
+            # The authors' start values; those of DETR's projection are PyTorch's own.
+            nn.init.xavier_uniform_(parts["neck"].conv.weight)
+            nn.init.zeros_(parts["neck"].conv.bias)
+        return parts

@@ -25,13 +25,15 @@ class DETR(QueryDetector):
     def __init__(self, *, freeze_detector: bool = False, **parts: Any) -> None:
         """
         Args:
-            freeze_detector: leave everything but the mask head as it is.
+            freeze_detector: leave everything but the mask head as it is, without dropout and with
+                batch norms that keep still.
             parts: `Detector`'s.
 
         Raises:
             ConfigError: there is no mask head to train.
         """
         super().__init__(**parts)
+        self._frozen = freeze_detector
         if freeze_detector:
             self._freeze_all_but_masks()
 
@@ -48,6 +50,27 @@ class DETR(QueryDetector):
             "freeze_detector": cfg.MODEL.DETR.FREEZE_DETECTOR,
         }
 
+    def initialize_weights(self) -> None:
+        """A fresh training without weights: see `yolov7.engine.initial_weights`.
+
+        Raises:
+            ConfigError: the detector would stay frozen at random weights.
+        """
+        if self._frozen:
+            raise ConfigError(
+                "MODEL.DETR.FREEZE_DETECTOR: the detector would stay frozen at random weights. "
+                "Name a trained one as MODEL.WEIGHTS, or set it to False to train both together"
+            )
+
+    def train(self, mode: bool = True) -> DETR:
+        """Set the mode; a frozen detector stays in eval mode, its mask head does not."""
+        super().train(mode)
+        if self._frozen:
+            for part in (self.backbone, self.neck, self.head):
+                part.eval()
+            self.head.mask_head.train(mode)
+        return self
+
     def _freeze_all_but_masks(self) -> None:
         mask_head: nn.Module | None = self.head.mask_head
         if mask_head is None:
@@ -57,3 +80,4 @@ class DETR(QueryDetector):
             )
         self.requires_grad_(False)
         mask_head.requires_grad_(True)
+        self.train(self.training)

@@ -18,6 +18,7 @@ from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import TopLeftPadding
 from yolov7.modeling.query_predictions import QueryPredictions
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 
 class QueryDetector(Detector):
@@ -39,16 +40,24 @@ class QueryDetector(Detector):
             `Detector`'s arguments.
 
         Raises:
-            ConfigError: `MODEL.HEAD.NAME` is another head, or the criterion or its assigner is for
-                dense predictions.
+            ConfigError: `MODEL.HEAD.NAME` is another head, the criterion or its assigner is for
+                dense predictions, there is no class, or a key asks for what only they have.
         """
+        classes = cfg.MODEL.YOLO.CLASSES
+        expect(classes >= 1, "MODEL.YOLO.CLASSES", "at least 1", classes)
+        family = f"META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE}"
+        widths, coder = cfg.MODEL.AUXILIARY_HEAD.CHANNELS, cfg.MODEL.BOX_CODER.NAME
+        without = f"[] for {family}, which trains every layer of its decoder instead"
+        expect(not widths, "MODEL.AUXILIARY_HEAD.CHANNELS", without, widths)
+        without = f"'' for {family}, whose boxes are relative to the image"
+        expect(not coder, "MODEL.BOX_CODER.NAME", without, f"'{coder}'")
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         head = build_head(cfg, neck.output_shape())
         if not isinstance(head, head_type):
             raise ConfigError(
-                f"MODEL.HEAD.NAME: META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE} reads queries, "
-                f"and {cfg.MODEL.HEAD.NAME} has none that it knows. Fitting: {head_type.__name__}"
+                f"MODEL.HEAD.NAME: {family} reads queries, and {cfg.MODEL.HEAD.NAME} has none that "
+                f"it knows. Fitting: {head_type.__name__}"
             )
         return {
             "backbone": backbone,
@@ -56,7 +65,7 @@ class QueryDetector(Detector):
             "head": head,
             "criterion": build_criterion(cfg, of_queries=True),
             "postprocessor": build_postprocessor(cfg, "QueryPostprocessor"),
-            "num_classes": cfg.MODEL.YOLO.CLASSES,
+            "num_classes": classes,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
             "padded_value": cfg.MODEL.PIXEL_MEAN,

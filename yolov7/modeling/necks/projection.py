@@ -11,6 +11,7 @@ from yolov7.d2 import CfgNode, ShapeSpec, configurable
 from yolov7.layers import NORMS, NormFactory
 from yolov7.modeling.necks.features import pyramid_name, select_by_stride
 from yolov7.modeling.registries import NECK_REGISTRY
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
 
 
@@ -36,8 +37,12 @@ class Projection(nn.Module):
             in_strides: strides of the maps to pass on, of which the coarsest is projected.
             channels: of the projected map.
             norm: makes the normalisation behind the convolution.
+
+        Raises:
+            ConfigError: the backbone has no map of a stride, or there are no channels.
         """
         super().__init__()
+        expect(channels >= 1, "MODEL.NECK.CHANNELS", "at least 1", channels)
         names = select_by_stride(input_shape, in_strides)
         self._input_names = {pyramid_name(input_shape[name].stride): name for name in names}
         self._output_shape = {

@@ -2,6 +2,7 @@
 
 from yolov7.modeling.transformers.decoder import TransformerDecoder, TransformerDecoderLayer
 from yolov7.modeling.transformers.encoder import TransformerEncoder, TransformerEncoderLayer
+from yolov7.modeling.transformers.expectations import expect_transformer
 from yolov7.modeling.transformers.initialization import initialize_xavier
 from yolov7.modeling.transformers.residual import (
     PostNormResidual,
@@ -17,5 +18,6 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "expect_transformer",
     "initialize_xavier",
 ]
