@@ -10,6 +10,7 @@ from yolov7.modeling.necks.identity import Identity
 from yolov7.modeling.necks.pafpn import PAFPN
 from yolov7.modeling.necks.ppyolo_pan import PPYOLOPAN
 from yolov7.modeling.necks.projection import Projection
+from yolov7.modeling.necks.tiny_fpn import TinyFPN
 
 __all__ = [
     "CSPPAFPN",
@@ -21,6 +22,7 @@ __all__ = [
     "DarknetFPN",
     "Identity",
     "Projection",
+    "TinyFPN",
     "pyramid_name",
     "select_by_stride",
     "tap_name",
