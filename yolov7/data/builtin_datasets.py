@@ -73,6 +73,7 @@ _VOC_SPLITS = {2007: ("trainval", "train", "val", "test"), 2012: ("trainval", "t
 _DIGITS = tuple("0123456789")
 _BCCD = ("RBC", "WBC", "Platelets")
 _FACEMASK = ("mask_weared_incorrect", "with_mask", "without_mask")
+_WEARMASK = ("face", "face_mask")
 
 BUILTIN_DATASETS = {
     dataset.name: dataset
@@ -117,6 +118,20 @@ BUILTIN_DATASETS = {
                 _coco_files(f"facemask/annotations/{split}.json", "facemask/images"),
                 _FACEMASK,
                 (1, 2, 3),
+                _SOURCE_REMEDY,
+            )
+            for split in ("train", "val")
+        ),
+        *(
+            BuiltinDataset(
+                f"wearmask_{split}",
+                "coco",
+                _coco_files(
+                    f"wearmask/annotations/instances_{split}2017.json",
+                    f"wearmask/images/{split}2017",
+                ),
+                _WEARMASK,
+                (1, 2),
                 _SOURCE_REMEDY,
             )
             for split in ("train", "val")
