@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -254,7 +255,7 @@ def bright_detector() -> Detector:
         postprocessor=DensePostprocessor(
             box_coder=YOLOXBoxCoder(),
             score_threshold=0.1,
-            nms=lambda *of: class_aware_nms(*of, threshold=0.65),
+            nms=partial(class_aware_nms, threshold=0.65),
             max_detections=10,
         ),
         num_classes=3,

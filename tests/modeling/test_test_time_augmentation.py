@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from yolov7.modeling.test_time_augmentation import (
     views_from_config,
     with_views,
 )
+from yolov7.ops.nms import NMS_TYPES
 from yolov7.utils.errors import ConfigError
 
 AUTHORS = (View(1.0), View(0.83, "horizontal"), View(0.67))
@@ -85,19 +88,39 @@ def test_a_view_is_padded_to_whole_strides_with_the_models_padding(bright_detect
 def test_what_views_find_is_joined_before_suppression(bright_detector):
     numbers, suppress = [], bright_detector.postprocessor.nms
 
-    def nms(boxes, scores, classes):
-        numbers.append(len(boxes))
-        return suppress(boxes, scores, classes)
+    def nms(boxes, scores, classes, *, sources, **limits):
+        numbers.append(torch.bincount(sources.index).tolist())
+        return suppress(boxes, scores, classes, sources=sources, **limits)
 
     bright_detector.postprocessor.nms = nms
     views = (*AUTHORS, View(0.5, "vertical"))
     (found,) = detect(bright_detector, views, sample((0, BOX), (2, [60, 5, 90, 45])))
-    assert numbers == [8]
+    assert numbers == [[2, 2, 2, 2]]
     assert sorted(found.pred_classes.tolist()) == [0, 2]
     order = found.pred_classes.argsort()
     expected = torch.tensor([BOX, [60.0, 5, 90, 45]])
     # Edges blur when a picture shrinks by an odd factor: up to a pixel and a half.
     assert (found.pred_boxes.tensor[order] - expected).abs().max() < 1.5
+
+
+def test_fusion_asks_how_many_views_agree(bright_detector):
+    """The plain score is divided by two when one of two views shows nothing."""
+    (alone,) = detect(bright_detector, [View()], sample((1, BOX)))
+    bright_detector.postprocessor.nms = partial(NMS_TYPES["wbf"], threshold=0.65)
+    views = (View(), View(flip="horizontal"))
+    (both,) = detect(bright_detector, views, sample((1, BOX)))
+    assert both.pred_boxes.tensor.tolist() == [pytest.approx(BOX, abs=1e-3)]
+    torch.testing.assert_close(both.scores, alone.scores)
+    find, calls = bright_detector.postprocessor.candidates, []
+
+    def only_the_first_time(predictions):
+        found = find(predictions)
+        calls.append(found)
+        return found if len(calls) == 1 else [candidates.best(0) for candidates in found]
+
+    bright_detector.postprocessor.candidates = only_the_first_time
+    (half,) = detect(bright_detector, views, sample((1, BOX)))
+    torch.testing.assert_close(half.scores, alone.scores / 2)
 
 
 def test_a_batch_is_its_pictures_and_nothing_is_nothing(bright_detector):

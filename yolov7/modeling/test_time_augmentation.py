@@ -63,8 +63,9 @@ class AugmentedDetector(nn.Module):
     """A detector that looks at several views of each batch; called like the detector in eval mode.
 
     Views are made of the normalised, padded batch and padded to the detector's stride. What the
-    detector finds in them is moved back into the batch, joined, and suppressed as one. With the
-    single view `View()` the result is the detector's own, bit for bit.
+    detector finds in them is moved back into the batch, joined, and suppressed as one; fusion
+    (`MODEL.NMS_TYPE` "wbf") also counts how many views agree. With the single view `View()` the
+    result is the detector's own, bit for bit.
     """
 
     def __init__(self, *, detector: nn.Module, views: Sequence[View]) -> None:
@@ -101,7 +102,7 @@ class AugmentedDetector(nn.Module):
         images, offsets = detector.preprocess(batched_inputs)
         views = [self._candidates(images, view) for view in self.views]
         results = detector.postprocessor.finish(
-            [_joined(of_image) for of_image in zip(*views, strict=True)],
+            [Candidates.of_views(of_image) for of_image in zip(*views, strict=True)],
             images,
             detector.original_sizes(batched_inputs, images),
             offsets,
@@ -128,14 +129,6 @@ class AugmentedDetector(nn.Module):
         )
         frames[:, :, : size[0], : size[1]] = batch
         return ImageList(frames, [size] * len(batch))
-
-
-def _joined(parts: Sequence[Candidates]) -> Candidates:
-    return Candidates(
-        boxes=torch.cat([part.boxes for part in parts]),
-        scores=torch.cat([part.scores for part in parts]),
-        classes=torch.cat([part.classes for part in parts]),
-    )
 
 
 def with_views(model: nn.Module, views: Sequence[View]) -> nn.Module:

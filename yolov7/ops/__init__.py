@@ -16,11 +16,13 @@ from yolov7.ops.box_ops import (
     xyxy_to_cxcywh,
     xyxy_to_xywh,
 )
-from yolov7.ops.nms import NMS_TYPES, agnostic_nms, class_aware_nms
+from yolov7.ops.nms import NMS, NMS_TYPES, Kept, Sources, class_aware_nms, weighted_boxes_fusion
 
 __all__ = [
+    "NMS",
     "NMS_TYPES",
-    "agnostic_nms",
+    "Kept",
+    "Sources",
     "at_least_float32",
     "box_area",
     "class_aware_nms",
@@ -33,6 +35,7 @@ __all__ = [
     "elementwise_iou",
     "nonempty_boxes",
     "pairwise_iou",
+    "weighted_boxes_fusion",
     "xywh_to_xyxy",
     "xyxy_to_cxcywh",
     "xyxy_to_xywh",

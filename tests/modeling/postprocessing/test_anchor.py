@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def detect(class_logits, objectness_logits):
     postprocessor = AnchorPostprocessor(
         box_coder=YOLOv7BoxCoder(),
         score_threshold=0.1,
-        nms=lambda *of: NMS_TYPES["normal"](*of, threshold=0.5),
+        nms=partial(NMS_TYPES["normal"], threshold=0.5),
         max_detections=10,
     )
     images = ImageList(torch.zeros(1, 3, 32, 64), [(32, 64)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,12 +16,9 @@ from yolov7.modeling.postprocessing.class_choice import CLASSES_PER_BOX, ClassCh
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import POSTPROCESSOR_REGISTRY
 from yolov7.ops.box_ops import clip_boxes, nonempty_boxes
-from yolov7.ops.nms import NMS_TYPES
+from yolov7.ops.nms import NMS, NMS_TYPES, Sources
 from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
-
-FIRST_ROUND = 1024
-"""Detections of an image that the first round of suppression looks at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +29,32 @@ class Candidates:
         boxes: ``(N, 4)`` xyxy pixels of the padded frame, finite.
         scores: ``(N,)``.
         classes: ``(N,)`` int64.
+        views: which view of the image showed each, where there are several.
     """
 
     boxes: Tensor
     scores: Tensor
     classes: Tensor
+    views: Sources | None = None
+
+    @classmethod
+    def of_views(cls, views: Sequence[Candidates]) -> Candidates:
+        """What several views of an image show, all in the same frame."""
+        sources = Sources.of_parts([view.scores for view in views])
+        return cls(
+            boxes=torch.cat([view.boxes for view in views]),
+            scores=torch.cat([view.scores for view in views]),
+            classes=torch.cat([view.classes for view in views]),
+            views=sources if len(views) > 1 else None,
+        )
+
+    def best(self, most: int) -> Candidates:
+        """Those with the best scores, in their order; itself when there are no more."""
+        if len(self.scores) <= most:
+            return self
+        order = self.scores.argsort(descending=True, stable=True)[:most].sort().values
+        views = None if self.views is None else self.views[order]
+        return Candidates(self.boxes[order], self.scores[order], self.classes[order], views)
 
 
 @POSTPROCESSOR_REGISTRY.register()
@@ -52,14 +70,12 @@ class DensePostprocessor:
        there go.
 
     Images of a batch do not affect one another. Only predictions whose objectness reaches the
-    threshold are looked at further, and suppression looks at the best 1,024 first and at more only
-    when they leave fewer than ``max_detections``. Neither changes the result, since a greedy
-    suppression's decision about a detection depends on better ones only.
+    threshold are looked at further, which does not change the result.
 
     Args:
         box_coder: of the head's family.
         score_threshold: lowest score that is reported.
-        nms: ``(boxes, scores, classes) -> indices kept``, best first; must be greedy.
+        nms: one of `NMS_TYPES` with its threshold; it may change boxes and scores.
         max_detections: most detections of an image.
         class_choice: see `yolov7.modeling.postprocessing.class_choice`.
         max_candidates: most candidates of an image, the best; bounds the work of suppression.
@@ -71,7 +87,7 @@ class DensePostprocessor:
         *,
         box_coder: BoxCoder,
         score_threshold: float,
-        nms: Callable[[Tensor, Tensor, Tensor], Tensor],
+        nms: NMS,
         max_detections: int,
         class_choice: ClassChoice = best_class,
         max_candidates: int = 30_000,
@@ -203,30 +219,26 @@ class DensePostprocessor:
         original: tuple[int, int],
         offset: Tensor,
     ) -> Instances:
-        boxes, scores, classes = candidates.boxes, candidates.scores, candidates.classes
-        kept = self._suppress(boxes, scores, classes)
+        candidates = candidates.best(self.max_candidates)
+        kept = self.nms(
+            candidates.boxes,
+            candidates.scores,
+            candidates.classes,
+            sources=candidates.views,
+            most=self.max_detections,
+            lowest=self.score_threshold,
+        )
         height, width = (int(side) for side in original)
-        scale = boxes.new_tensor([width / resized[1], height / resized[0]])
-        boxes = (boxes[kept] - offset.repeat(2)) * scale.repeat(2)
+        scale = kept.boxes.new_tensor([width / resized[1], height / resized[0]])
+        boxes = (kept.boxes - offset.repeat(2)) * scale.repeat(2)
         boxes = clip_boxes(boxes, (height, width))
         visible = nonempty_boxes(boxes)
-        kept = kept[visible]
         return Instances(
             (height, width),
             pred_boxes=Boxes(boxes[visible]),
-            scores=scores[kept],
-            pred_classes=classes[kept],
+            scores=kept.scores[visible],
+            pred_classes=candidates.classes[kept.index[visible]],
         )
-
-    def _suppress(self, boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
-        order = scores.argsort(descending=True, stable=True)[: self.max_candidates]
-        looked_at = FIRST_ROUND
-        while True:
-            part = order[:looked_at]
-            kept = part[self.nms(boxes[part], scores[part], classes[part])]
-            if len(kept) >= self.max_detections or looked_at >= len(order):
-                return kept[: self.max_detections]
-            looked_at *= 4
 
 
 def best_of_each(groups: Tensor, scores: Tensor, most: int) -> Tensor:
