@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "digits": ("datasets/digits.py",),
     "visualize-data": ("tools/visualize_data.py",),
     "evaluate-results": ("tools/evaluate_results.py",),
+    "ensemble-results": ("tools/ensemble_results.py",),
     "visualize-results": ("tools/visualize_results.py",),
     "compute-anchors": ("tools/compute_anchors.py",),
     "analyze": ("tools/analyze_model.py",),

@@ -36,6 +36,11 @@ class OpenedResults:
 def add_results_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments that `open_results` reads."""
     parser.add_argument("results", metavar="RESULTS", help="json file in COCO's results format")
+    add_dataset_arguments(parser)
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments that `dataset_of_arguments` reads."""
     source = parser.add_argument_group("the data set (one of these)")
     source.add_argument(
         "--dataset", metavar="NAME", help="a built-in one, or one that --config-file registers"
@@ -72,12 +77,7 @@ def open_results(
         UserError: the arguments do not name one data set, or the files do not fit; see
             `ResultsFile`.
     """
-    name = find_dataset(
-        config_file=arguments.config_file,
-        dataset=arguments.dataset,
-        annotations=arguments.annotations,
-        images=arguments.images,
-    )
+    name = dataset_of_arguments(arguments)
     results = ResultsFile.read(arguments.results)
     if "segm" in tasks and not results.has_masks:
         raise UserError(f"{arguments.results} has no masks ('segmentation') to evaluate.")
@@ -90,6 +90,20 @@ def open_results(
         write_detections=False,
     )
     return OpenedResults(name, evaluator, results.detections(evaluator.dataset))
+
+
+def dataset_of_arguments(arguments: argparse.Namespace) -> str:
+    """The name of the data set that the arguments of `add_dataset_arguments` name.
+
+    Raises:
+        UserError: none or several are named.
+    """
+    return find_dataset(
+        config_file=arguments.config_file,
+        dataset=arguments.dataset,
+        annotations=arguments.annotations,
+        images=arguments.images,
+    )
 
 
 def find_dataset(

@@ -17,6 +17,7 @@ from yolov7.evaluation.dataset import (
 )
 from yolov7.evaluation.detections import Detections, ImageDetections
 from yolov7.evaluation.diagnostics import ConfusionThresholds, Diagnosis, diagnose
+from yolov7.evaluation.ensemble import ENSEMBLE_KINDS, ensemble
 from yolov7.evaluation.ground_truth import GroundTruth
 from yolov7.evaluation.inference import inference_on_dataset
 from yolov7.evaluation.matching import Matches, match_as_coco, match_as_voc
@@ -33,6 +34,7 @@ from yolov7.evaluation.results_file import ResultsFile, write_results
 from yolov7.evaluation.voc import VOCEvaluator
 
 __all__ = [
+    "ENSEMBLE_KINDS",
     "Backend",
     "BestF1",
     "COCOEvaluator",
@@ -57,6 +59,7 @@ __all__ = [
     "confusion_matrix",
     "copypaste_lines",
     "diagnose",
+    "ensemble",
     "flatten_results",
     "inference_on_dataset",
     "load_evaluated_dataset",

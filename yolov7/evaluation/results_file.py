@@ -70,6 +70,24 @@ class ResultsFile:
         """Whether its entries have masks."""
         return bool(self.rows) and isinstance(self.rows[0], dict) and "segmentation" in self.rows[0]
 
+    def without_masks(self) -> ResultsFile:
+        """The same entries without their masks.
+
+        Raises:
+            DatasetError: the entries have masks only.
+        """
+        if not self.has_masks:
+            return self
+        if "bbox" not in self.rows[0]:
+            raise DatasetError(f"{self.path} has masks only: its entries have no 'bbox'.")
+        rows = [
+            {key: row[key] for key in row if key != "segmentation"}
+            if isinstance(row, dict)
+            else row
+            for row in self.rows
+        ]
+        return ResultsFile(self.path, rows)
+
     def detections(self, dataset: EvaluatedDataset) -> list[ImageDetections]:
         """Check the entries against the data set that they are of.
 

@@ -16,7 +16,15 @@ from yolov7.ops.box_ops import (
     xyxy_to_cxcywh,
     xyxy_to_xywh,
 )
-from yolov7.ops.nms import NMS, NMS_TYPES, Kept, Sources, class_aware_nms, weighted_boxes_fusion
+from yolov7.ops.nms import (
+    NMS,
+    NMS_TYPES,
+    Kept,
+    Sources,
+    class_aware_nms,
+    soft_gaussian_nms,
+    weighted_boxes_fusion,
+)
 
 __all__ = [
     "NMS",
@@ -35,6 +43,7 @@ __all__ = [
     "elementwise_iou",
     "nonempty_boxes",
     "pairwise_iou",
+    "soft_gaussian_nms",
     "weighted_boxes_fusion",
     "xywh_to_xyxy",
     "xyxy_to_cxcywh",

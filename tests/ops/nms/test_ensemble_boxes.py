@@ -70,5 +70,23 @@ def test_the_package_itself(seed, crowd):
         sources = Sources.of_parts(parts, weights)
         theirs = peer.weighted_boxes_fusion(*arguments, weights=weights, iou_thr=0.55)
         ours = weighted_boxes_fusion(boxes, scores, classes, 0.55, sources=sources)
-        expected = dict(zip(("boxes", "scores", "labels"), theirs, strict=True))
-        assert_equal(ours, classes, expected, tolerance=1e-5)
+        assert_equal(ours, classes, named(*theirs), tolerance=1e-5)
+    for method, nms in ((1, soft_linear_nms), (2, soft_gaussian_nms)):
+        lowered, rows = scores.numpy().copy(), []
+        for label in range(3):
+            own = (classes == label).nonzero().squeeze(1)
+            part = lowered[own]
+            kept = peer.ensemble_boxes_nms.cpu_soft_nms_float(
+                boxes[own].numpy().copy(), part, Nt=0.5, sigma=0.5, thresh=0.001, method=method
+            )
+            rows.append(own[kept])
+            lowered[rows[-1]] = part[part > 0.001]
+        rows = torch.cat(rows).numpy()
+        rows = rows[np.argsort(-lowered[rows], kind="stable")]
+        ours = nms(boxes, scores, classes, 0.5, lowest=0.001)
+        expected = named(boxes.numpy()[rows], lowered[rows], classes.numpy()[rows])
+        assert_equal(ours, classes, expected)
+
+
+def named(boxes, scores, labels):
+    return {"boxes": boxes, "scores": scores.tolist(), "labels": labels.astype(int).tolist()}
