@@ -7,6 +7,8 @@ from functools import partial
 
 from torch import nn
 
+from yolov7.utils.expectations import expect
+
 NormFactory = Callable[[int], nn.Module]
 """Makes a normalisation layer for a number of channels."""
 
@@ -29,5 +31,16 @@ def batch_norm_of(epsilon: float) -> NormFactory:
     return partial(nn.BatchNorm2d, eps=epsilon, momentum=0.03)
 
 
-NORMS: dict[str, NormFactory] = {"": nn.Identity, "GN": partial(nn.GroupNorm, 32)}
-"""Normalisations by the names that configs give, as detectron2 calls them; GN has 32 groups."""
+def group_norm(num_channels: int) -> nn.GroupNorm:
+    """Group normalisation of 32 groups.
+
+    Raises:
+        ConfigError: the groups do not divide the channels.
+    """
+    fits = num_channels % 32 == 0
+    expect(fits, "norm GN", "a multiple of 32 channels (MODEL.NECK.CHANNELS)", num_channels)
+    return nn.GroupNorm(32, num_channels)
+
+
+NORMS: dict[str, NormFactory] = {"": nn.Identity, "GN": group_norm}
+"""Normalisations by the names that configs give, as detectron2 calls them."""

@@ -50,6 +50,11 @@ def test_a_norm_of_groups():
     assert groups.var(dim=2, correction=0).mean().item() == pytest.approx(1, abs=1e-3)
 
 
+def test_groups_that_do_not_divide_the_channels():
+    with pytest.raises(ConfigError, match=r"norm GN: .* 32 channels \(MODEL\.NECK\.CHANNELS\)"):
+        Projection(input_shape=SHAPES, in_strides=[32], channels=48, norm=NORMS["GN"])
+
+
 def test_is_built_from_its_keys():
     cfg = get_config()
     cfg.MODEL.NECK.NAME, cfg.MODEL.NECK.IN_STRIDES = "Projection", [16]
