@@ -71,10 +71,17 @@ def add_model_config(cfg: CfgNode) -> None:
 
     model.HEAD = CfgNode()
     model.HEAD.NAME = "DecoupledHead"
-    # Width of the head's branches before WIDTH_MUL.
+    # "" for that of MODEL.ELAN (AnchorHead) or MODEL.DARKNET (the decoupled heads).
+    model.HEAD.ACTIVATION = ""
+    # Of its batch normalisation: 1e-3 in YOLOX and YOLOv7, 1e-5 in darknet.
+    model.HEAD.BN_EPSILON = 1e-3
+    # Decoupled heads: width of the branches before WIDTH_MUL.
     model.HEAD.CHANNELS = 256
     # Initial probability of a class and of an object at every place (bias initialisation).
     model.HEAD.PRIOR_PROBABILITY = 0.01
+    # AnchorHead: width of its 3x3 convolution for each level before WIDTH_MUL; empty for twice that
+    # of the neck's maps.
+    model.HEAD.LEVEL_CHANNELS = []
     # AnchorHead: its 3x3 convolution, "conv" or "rep_conv" (several branches in training), and
     # whether learned vectors are added before and multiplied after the prediction (YOLOR).
     model.HEAD.PRE_CONV = "rep_conv"
@@ -123,6 +130,13 @@ def add_model_config(cfg: CfgNode) -> None:
     # DenseCriterion: L1 on the raw box regressions; switched on for the last phase only
     # (SOLVER.LAST_PHASE_ITERS). SetCriterion: L1 of boxes in [0, 1], from the beginning.
     model.CRITERION.L1_WEIGHT = 1.0
+    # ClassicCriterion: loss of a centre within its cell, "bce" or "sigmoid_l1", and the weights of
+    # it and of the L1 of width and height; both 0 where BOX_LOSS alone is to count.
+    model.CRITERION.CENTER_LOSS = "bce"
+    model.CRITERION.CENTER_WEIGHT = 1.0
+    model.CRITERION.SIZE_WEIGHT = 1.0
+    # DarknetCriterion: the largest number in a pair's gradient of the box; 0 for no limit.
+    model.CRITERION.MAX_DELTA = 5.0
     # Numbers of the loss function "focal": weight of what is true, and how much less what is
     # already right counts.
     model.CRITERION.FOCAL_ALPHA = 0.25
@@ -135,11 +149,12 @@ def add_model_config(cfg: CfgNode) -> None:
     model.CRITERION.MASK_WEIGHT = 1.0
     model.CRITERION.DICE_WEIGHT = 1.0
 
-    # AnchorCriterion and AuxiliaryCriterion. Weight of each level's objectness, finest first.
+    # Criteria of anchors (all but DenseCriterion): weight of each level's objectness, finest first.
     model.CRITERION.LEVEL_BALANCE = [4.0, 1.0, 0.4]
-    # How much of the objectness target is the predicted box's overlap; the rest is 1.
+    # AnchorCriterion, AuxiliaryCriterion: how much of the objectness target is the predicted box's
+    # overlap; the rest is 1.
     model.CRITERION.OBJECTNESS_IOU_SHARE = 1.0
-    # Class targets are 1 - x/2 and x/2 instead of 1 and 0.
+    # Criteria of anchors: class targets are 1 - x/2 and x/2 instead of 1 and 0.
     model.CRITERION.LABEL_SMOOTHING = 0.0
 
     # AuxiliaryCriterion. What the auxiliary head learns from: CoarseToFine (the lead head's

@@ -63,6 +63,41 @@ def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
     return find_component(HEAD_REGISTRY, cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME")(cfg, input_shape)
 
 
+def build_dense_head(
+    cfg: CfgNode, input_shape: Mapping[str, ShapeSpec], *, with_anchors: bool
+) -> nn.Module:
+    """Build the head `MODEL.HEAD.NAME`, which must be dense and of the kind that a family reads.
+
+    Args:
+        cfg: the config.
+        input_shape: a neck's `output_shape()`.
+        with_anchors: whether the head's class must have `anchors`, or must not.
+
+    Raises:
+        ConfigError: there is none of this name, or it is of another kind.
+    """
+    name, key = cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME"
+    wanted = _DENSE_KINDS[with_anchors]
+    kind = _kind_of_head(find_component(HEAD_REGISTRY, name, key))
+    if kind != wanted:
+        fitting = [entry for entry, part in HEAD_REGISTRY if _kind_of_head(part) == wanted]
+        raise ConfigError(
+            f"{key}: META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE} reads {wanted}, and {name} "
+            f"predicts {kind}. Fitting: {', '.join(sorted(fitting))}"
+        )
+    return build_head(cfg, input_shape)
+
+
+_DENSE_KINDS = ("boxes without anchors", "boxes around anchors")
+
+
+def _kind_of_head(head: type[nn.Module]) -> str:
+    """What it predicts, by its class: one with `of_queries` queries, one with `anchors` those."""
+    if getattr(head, "of_queries", False):
+        return "queries"
+    return _DENSE_KINDS[hasattr(head, "anchors")]
+
+
 def build_box_coder(
     cfg: CfgNode, input_shape: Mapping[str, ShapeSpec], *, default: str, with_anchors: bool
 ) -> BoxCoder:

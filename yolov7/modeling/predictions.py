@@ -95,6 +95,11 @@ class DensePredictions:
         """Predictions of one image on each level; they add up to P."""
         return [rows * columns * self.num_anchors for rows, columns in self.level_sizes]
 
+    def frame(self) -> Tensor:
+        """``(2,)`` width and height of the padded input in pixels; P must not be 0."""
+        rows, columns = self.level_sizes[0]
+        return self.strides[0] * self.strides.new_tensor([columns, rows])
+
     def level_index(self) -> Tensor:
         """``(P,)`` int64: the level of each prediction, 0 for the finest."""
         device = self.centers.device

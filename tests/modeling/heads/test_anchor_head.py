@@ -140,3 +140,23 @@ def test_wrong_values():
         make_head(num_classes=0)
     with pytest.raises(ConfigError, match="expected one width for each of the strides"):
         make_head(channels=[8])
+
+
+def test_the_layers_that_a_config_asks_for():
+    cfg = get_config()
+    cfg.MODEL.YOLO.ANCHORS = ANCHORS
+    cfg.MODEL.HEAD.PRE_CONV = "conv"
+    head = AnchorHead(cfg, SHAPES)
+    # Twice as wide as the neck's maps, with the ELAN nets' activation and YOLOX's epsilon.
+    assert [conv.conv.out_channels for conv in head.pre_convs] == [8, 12]
+    assert isinstance(head.pre_convs[0].activation, nn.SiLU)
+    assert head.pre_convs[0].norm.eps == 1e-3
+    # YOLOv4-tiny's: the map of 384 channels is narrowed, that of 256 widened.
+    cfg.MODEL.HEAD.LEVEL_CHANNELS = [256, 512]
+    cfg.MODEL.YOLO.WIDTH_MUL = 0.0625
+    cfg.MODEL.HEAD.ACTIVATION = "leaky_relu"
+    cfg.MODEL.HEAD.BN_EPSILON = 1e-5
+    head = AnchorHead(cfg, SHAPES)
+    assert [conv.conv.out_channels for conv in head.pre_convs] == [16, 32]
+    assert isinstance(head.pre_convs[0].activation, nn.LeakyReLU)
+    assert head.pre_convs[0].norm.eps == 1e-5

@@ -11,16 +11,27 @@ from dataclasses import replace
 import pytest
 import torch
 
-from yolov7.modeling.assignment import OTA, AnchorRatio, CoarseToFine, Independent, SimOTA
-from yolov7.modeling.box_coders import YOLOv7BoxCoder, YOLOXBoxCoder
+from yolov7.modeling.assignment import (
+    OTA,
+    AnchorRatio,
+    BestAnchor,
+    CoarseToFine,
+    Independent,
+    SimOTA,
+)
+from yolov7.modeling.box_coders import YOLOv4BoxCoder, YOLOv7BoxCoder, YOLOXBoxCoder
 from yolov7.modeling.losses import (
     AnchorCriterion,
     AuxiliaryCriterion,
+    ClassicCriterion,
+    DarknetCriterion,
     DenseCriterion,
     bce,
     ciou,
     iou_squared,
 )
+from yolov7.modeling.losses.darknet import DarknetBoxes
+from yolov7.modeling.losses.regression import Centers, Sizes
 
 WEIGHTS = {"loss_box": 0.05, "loss_objectness": 0.7, "loss_class": 0.3}
 CODER = YOLOv7BoxCoder()
@@ -88,3 +99,21 @@ def test_dense_criterion(yolox_recipe):
         loss_weights={**WEIGHTS, "loss_l1": 1.0},
     )
     assert_same_anywhere(criterion, yolox_recipe)
+
+
+def test_classic_and_darknet_criterion(yolov7_p5_recipe):
+    coder = YOLOv4BoxCoder(scale_xy=[1.2, 1.1, 1.05], strides=[8, 16, 32])
+    parts = {
+        "assigner": BestAnchor(unused_anchors=[[10, 14]], max_pairs=50),
+        "box_coder": coder,
+        "class_loss": bce,
+        "objectness_loss": bce,
+        "level_balance": [1.0, 1.0, 1.0],
+    }
+    weights = dict.fromkeys(("loss_objectness", "loss_class", "loss_center", "loss_size"), 1.0)
+    terms = {"loss_center": Centers(coder, bce), "loss_size": Sizes(coder)}
+    classic = ClassicCriterion(**parts, box_terms=terms, loss_weights=weights)
+    assert_same_anywhere(classic, yolov7_p5_recipe)
+    terms = {"loss_box": DarknetBoxes(coder, weight=0.07, max_delta=5.0)}
+    darknet = DarknetCriterion(**parts, box_terms=terms, loss_weights=dict.fromkeys(WEIGHTS, 1.0))
+    assert_same_anywhere(darknet, yolov7_p5_recipe)

@@ -18,10 +18,11 @@ from torch import distributed
 sys.path.insert(0, sys.argv[1])
 from assignment_cases import ANCHORS, random_case
 
-from yolov7.modeling.assignment import OTA, LeadGuided, SimOTA
+from yolov7.modeling.assignment import OTA, BestAnchor, LeadGuided, SimOTA
 from yolov7.modeling.box_coders import YOLOv7BoxCoder, YOLOXBoxCoder
 from yolov7.modeling.losses import (
-    AnchorCriterion, AuxiliaryCriterion, DenseCriterion, bce, ciou, iou_squared)
+    AnchorCriterion, AuxiliaryCriterion, ClassicCriterion, DenseCriterion, bce, ciou, iou_squared)
+from yolov7.modeling.losses.regression import DecodedBoxes
 
 torch.set_num_threads(1)
 rank = int(sys.argv[3])
@@ -33,6 +34,10 @@ anchor = AnchorCriterion(
     assigner=OTA(), box_coder=YOLOv7BoxCoder(), box_loss=ciou, class_loss=bce,
     objectness_loss=bce, loss_weights=weights, level_balance=(4.0, 1.0, 0.4), batch_size=4)
 auxiliary = AuxiliaryCriterion(lead=anchor, guidance=LeadGuided())
+classic = ClassicCriterion(
+    assigner=BestAnchor(), box_coder=YOLOv7BoxCoder(), class_loss=bce, objectness_loss=bce,
+    box_terms={"loss_box": DecodedBoxes(YOLOv7BoxCoder(), ciou)}, loss_weights=weights,
+    level_balance=(1.0, 1.0, 1.0))
 
 
 def gradient(criterion, predictions, targets, keep):
@@ -61,6 +66,7 @@ for objects in ([3, 9, 5, 1], [4, 0, 6, 0], [0, 0, 0, 0]):
     cases.append((dense, *random_case(0, **shape)))
     cases.append((anchor, *random_case(0, **shape, **anchors)))
     cases.append((auxiliary, *random_case(0, **shape, **anchors)))
+    cases.append((classic, *random_case(0, **shape, **anchors)))
 expected = [gradient(*case, torch.arange(4)) for case in cases]
 distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
 for case, wholes in zip(cases, expected, strict=True):

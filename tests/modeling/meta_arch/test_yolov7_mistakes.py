@@ -51,6 +51,8 @@ def build(keys, model="yolov7"):
         ("MODEL.YOLO.ANCHORS", REVERSED, "the smallest anchors first, for stride 8"),
         ("MODEL.YOLO.CONF_THRESHOLD", 2.0, r"a number in \[0, 1\]"),
         ("MODEL.YOLO.NMS_THRESHOLD", -1.0, r"a number in \[0, 1\]"),
+        ("MODEL.HEAD.LEVEL_CHANNELS", "[256, 512]", "one width for each of p3, p4, p5, or none"),
+        ("MODEL.HEAD.LEVEL_CHANNELS", "[2, 4, 0]", "whole numbers of at least 1"),
         (f"{ELAN}.CONVS", 0, "at least 1"),
         (f"{ELAN}.BRANCHES", 0, "at least 1"),
         (f"{ELAN}.PICK_EVERY", 0, "at least 1"),
@@ -98,5 +100,13 @@ def test_a_deployed_model_has_no_auxiliary_head():
 
 
 def test_yolox_takes_no_anchors():
-    with pytest.raises(ConfigError, match=r"AnchorHead has some\. Fitting: DecoupledHead"):
+    expected = r"AnchorHead predicts boxes around anchors\. Fitting: DecoupledHead$"
+    with pytest.raises(ConfigError, match=expected):
         build({"MODEL.META_ARCHITECTURE": "YOLOX"})
+
+
+@pytest.mark.parametrize(("family", "fitting"), [("YOLOX", "DecoupledHead"), ("YOLOV7", "Anchor")])
+def test_dense_families_take_no_queries(family, fitting):
+    expected = rf"^MODEL\.HEAD\.NAME: .* DETRHead predicts queries\. Fitting: {fitting}"
+    with pytest.raises(ConfigError, match=expected):
+        build({"MODEL.META_ARCHITECTURE": family, "MODEL.HEAD.NAME": "DETRHead"})

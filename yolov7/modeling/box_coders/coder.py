@@ -12,9 +12,11 @@ class BoxCoder(Protocol):
 
     Attributes:
         uses_anchors: whether boxes are counted from anchors, which must then be given.
+        logit_centers: whether the first two regressions are logits, of a place about the cell.
     """
 
     uses_anchors: bool
+    logit_centers: bool
 
     def decode(
         self, box_deltas: Tensor, centers: Tensor, strides: Tensor, anchors: Tensor | None = None

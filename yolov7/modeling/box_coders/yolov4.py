@@ -35,6 +35,7 @@ class YOLOv4BoxCoder:
     """
 
     uses_anchors = True
+    logit_centers = True
 
     @configurable
     def __init__(self, *, scale_xy: Sequence[float], strides: Sequence[int]) -> None:

@@ -26,6 +26,7 @@ class YOLOv7BoxCoder:
     """
 
     uses_anchors = True
+    logit_centers = True
 
     @configurable
     def __init__(self) -> None:

@@ -24,6 +24,7 @@ class YOLOXBoxCoder:
     """
 
     uses_anchors = False
+    logit_centers = False
 
     @configurable
     def __init__(self) -> None:

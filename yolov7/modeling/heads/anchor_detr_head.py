@@ -39,6 +39,8 @@ class AnchorDETRHead(nn.Module):
     map must be as wide as the transformer already; the neck `Projection` makes it so.
     """
 
+    of_queries = True
+
     @configurable
     def __init__(
         self,

@@ -17,9 +17,10 @@ from yolov7.layers import (
     ModuleFactory,
     NormFactory,
     RepConv,
-    find_activation,
+    batch_norm_of,
     yolo_batch_norm,
 )
+from yolov7.modeling.heads.activation import head_activation
 from yolov7.modeling.heads.anchors import Anchors
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.predictions import DensePredictions
@@ -101,12 +102,15 @@ class AnchorHead(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
-        """Classes and anchors from `MODEL.YOLO`, layers from `MODEL.HEAD` and `MODEL.ELAN`."""
+        """Classes and anchors from `MODEL.YOLO`, layers from `MODEL.HEAD`.
+
+        Raises:
+            ConfigError: widths are given, but not one for each level.
+        """
         head = cfg.MODEL.HEAD
-        strides = sorted((spec.stride, spec.channels) for spec in input_shape.values())
         return {
             **cls._common_arguments(cfg, input_shape),
-            "channels": [2 * channels for _, channels in strides],
+            "channels": _level_widths(cfg, input_shape),
             "pre_conv": look_up(PRE_CONVS, head.PRE_CONV, "MODEL.HEAD.PRE_CONV"),
             "around_predictor": ImplicitConv if head.IMPLICIT else None,
         }
@@ -139,7 +143,8 @@ class AnchorHead(nn.Module):
             "input_shape": input_shape,
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "anchors": cfg.MODEL.YOLO.ANCHORS,
-            "activation": find_activation(cfg.MODEL.ELAN.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),
+            "activation": head_activation(cfg, cfg.MODEL.ELAN.ACTIVATION),
+            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON),
         }
 
     @property
@@ -179,3 +184,15 @@ class AnchorHead(nn.Module):
         by_anchor = bias.view(self._anchors.num_anchors, -1)
         by_anchor[:, 4] += math.log(_PRIOR_OBJECTS / (_PRIOR_SIDE / stride) ** 2)
         by_anchor[:, 5:] += math.log(0.6 / (self.num_classes - 0.99))
+
+
+def _level_widths(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> list[int]:
+    """Widths of the 3×3 convolutions: those asked for, or twice those of the neck's maps."""
+    key = "MODEL.HEAD.LEVEL_CHANNELS"
+    widths = expect_widths(cfg.MODEL.HEAD.LEVEL_CHANNELS, key)
+    if not widths:
+        by_stride = sorted((spec.stride, spec.channels) for spec in input_shape.values())
+        return [2 * channels for _, channels in by_stride]
+    fits = len(widths) == len(input_shape)
+    expect(fits, key, f"one width for each of {', '.join(input_shape)}, or none", widths)
+    return [scaled_width(cfg, width) for width in widths]

@@ -15,9 +15,11 @@ from yolov7.layers import (
     DepthwiseSeparableConv,
     ModuleFactory,
     NormFactory,
-    find_activation,
+    batch_norm_of,
     yolo_batch_norm,
 )
+from yolov7.modeling.heads.activation import head_activation
+from yolov7.modeling.heads.anchors import Anchors
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import HEAD_REGISTRY
@@ -27,9 +29,10 @@ from yolov7.utils.errors import ConfigError
 
 @HEAD_REGISTRY.register()
 class DecoupledHead(nn.Module):
-    """One prediction per cell: classes from one branch, box and objectness from another.
+    """Classes from one branch, box and objectness from another; one prediction a cell.
 
-    Levels share nothing. The order of predictions is level (ascending stride), row, column.
+    With anchors (`DecoupledAnchorHead`) it is one prediction for each anchor of a cell. Levels
+    share nothing. The order of predictions is level (ascending stride), anchor, row, column.
     """
 
     @configurable
@@ -40,6 +43,7 @@ class DecoupledHead(nn.Module):
         num_classes: int,
         channels: int,
         num_convs: int = 2,
+        anchors: Anchors | None = None,
         prior_probability: float = 0.01,
         depthwise: bool = False,
         activation: ModuleFactory = nn.SiLU,
@@ -51,6 +55,7 @@ class DecoupledHead(nn.Module):
             num_classes: K.
             channels: width of both branches.
             num_convs: 3×3 convolutions of each branch.
+            anchors: what boxes are counted from, for the same levels; None for one box a cell.
             prior_probability: what the untrained head says for every class and for objectness.
             depthwise: 3×3 convolutions as depthwise and pointwise ones.
             activation, norm: make these layers.
@@ -66,6 +71,8 @@ class DecoupledHead(nn.Module):
         if num_classes < 1:
             raise ConfigError(f"MODEL.YOLO.CLASSES: expected at least 1, got {num_classes}")
         self.num_classes = num_classes
+        self._anchors = anchors
+        self._boxes_a_cell = 1 if anchors is None else anchors.num_anchors
         ordered = sorted(input_shape.items(), key=lambda item: item[1].stride)
         self._input_names = [name for name, _ in ordered]
         self._strides = [spec.stride for _, spec in ordered]
@@ -85,25 +92,24 @@ class DecoupledHead(nn.Module):
             self.stems.append(ConvNormAct(spec.channels, channels, 1, **parts))
             self.class_convs.append(branch())
             self.box_convs.append(branch())
-            self.class_predictors.append(nn.Conv2d(channels, num_classes, 1))
-            self.box_predictors.append(nn.Conv2d(channels, 4, 1))
-            self.objectness_predictors.append(nn.Conv2d(channels, 1, 1))
+            self.class_predictors.append(nn.Conv2d(channels, num_classes * self._boxes_a_cell, 1))
+            self.box_predictors.append(nn.Conv2d(channels, 4 * self._boxes_a_cell, 1))
+            self.objectness_predictors.append(nn.Conv2d(channels, self._boxes_a_cell, 1))
         prior_logit = math.log(prior_probability / (1.0 - prior_probability))
         for predictor in [*self.class_predictors, *self.objectness_predictors]:
             nn.init.constant_(predictor.bias, prior_logit)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
-        """Classes and width from `MODEL.YOLO` and `MODEL.HEAD`, layers from `MODEL.DARKNET`."""
+        """Classes from `MODEL.YOLO`, width and layers from `MODEL.HEAD` and `MODEL.DARKNET`."""
         return {
             "input_shape": input_shape,
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "channels": scaled_width(cfg, cfg.MODEL.HEAD.CHANNELS),
             "prior_probability": cfg.MODEL.HEAD.PRIOR_PROBABILITY,
             "depthwise": cfg.MODEL.DARKNET.DEPTH_WISE,
-            "activation": find_activation(
-                cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
-            ),
+            "activation": head_activation(cfg, cfg.MODEL.DARKNET.ACTIVATION),
+            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON),
         }
 
     def forward(self, features: Mapping[str, Tensor], images: ImageList) -> DensePredictions:
@@ -113,15 +119,22 @@ class DecoupledHead(nn.Module):
             x = self.stems[level](features[name])
             class_features = self.class_convs[level](x)
             box_features = self.box_convs[level](x)
-            class_logits.append(_places_first(self.class_predictors[level](class_features)))
+            class_logits.append(self._places_first(self.class_predictors[level](class_features)))
             objectness = self.objectness_predictors[level](box_features)
             objectness_logits.append(objectness.flatten(1))
-            box_deltas.append(_places_first(self.box_predictors[level](box_features)))
+            box_deltas.append(self._places_first(self.box_predictors[level](box_features)))
             level_sizes.append(tuple(x.shape[-2:]))
         dtype = torch.promote_types(box_deltas[0].dtype, torch.float32)
         centers, strides = cell_centers(
-            level_sizes, self._strides, dtype=dtype, device=box_deltas[0].device
+            level_sizes,
+            self._strides,
+            num_anchors=self._boxes_a_cell,
+            dtype=dtype,
+            device=box_deltas[0].device,
         )
+        anchors = None
+        if self._anchors is not None:
+            anchors = self._anchors.of_predictions(level_sizes, dtype=dtype)
         return DensePredictions(
             class_logits=torch.cat(class_logits, dim=1),
             objectness_logits=torch.cat(objectness_logits, dim=1),
@@ -129,9 +142,10 @@ class DecoupledHead(nn.Module):
             centers=centers,
             strides=strides,
             level_sizes=tuple(level_sizes),
+            anchors=anchors,
         )
 
-
-def _places_first(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, H·W, C)."""
-    return x.flatten(2).transpose(1, 2)
+    def _places_first(self, x: Tensor) -> Tensor:
+        """(B, A·C, H, W) to (B, A·H·W, C), A being the boxes of a cell."""
+        by_box = x.flatten(2).unflatten(1, (self._boxes_a_cell, -1))
+        return by_box.transpose(2, 3).flatten(1, 2)

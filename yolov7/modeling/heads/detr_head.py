@@ -38,6 +38,8 @@ class DETRHead(nn.Module):
     together. The map must be as wide as the transformer already; the neck `Projection` makes it so.
     """
 
+    of_queries = True
+
     @configurable
     def __init__(
         self,

@@ -3,7 +3,9 @@
 from yolov7.modeling.losses.anchor import AnchorCriterion
 from yolov7.modeling.losses.auxiliary import AuxiliaryCriterion
 from yolov7.modeling.losses.box import ciou, diou, giou, iou, iou_squared
-from yolov7.modeling.losses.classification import bce, focal
+from yolov7.modeling.losses.classic import ClassicCriterion
+from yolov7.modeling.losses.classification import bce, focal, sigmoid_l1
+from yolov7.modeling.losses.darknet import DarknetCriterion
 from yolov7.modeling.losses.dense import DenseCriterion
 from yolov7.modeling.losses.diagnostics import log_diagnostics
 from yolov7.modeling.losses.mask import dice, mask_focal
@@ -14,6 +16,8 @@ from yolov7.modeling.losses.set_criterion import SetCriterion
 __all__ = [
     "AnchorCriterion",
     "AuxiliaryCriterion",
+    "ClassicCriterion",
+    "DarknetCriterion",
     "DenseCriterion",
     "FocalClassLoss",
     "SetCriterion",
@@ -29,4 +33,5 @@ __all__ = [
     "log_diagnostics",
     "mask_focal",
     "rank_normalizer",
+    "sigmoid_l1",
 ]

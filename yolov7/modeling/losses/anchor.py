@@ -14,7 +14,12 @@ from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
-from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses, term_weights
+from yolov7.modeling.losses.elementwise import (
+    ElementwiseLoss,
+    check_level_balance,
+    elementwise_losses,
+    term_weights,
+)
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY
@@ -314,10 +319,8 @@ class AnchorCriterion(nn.Module):
 def _check_numbers(criterion: CfgNode, size: Sequence[int]) -> None:
     is_size = len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)
     expect(is_size, "INPUT.INPUT_SIZE", "[height, width] in pixels", size)
-    key, balance = "MODEL.CRITERION", criterion.LEVEL_BALANCE
-    fits = all(isinstance(weight, int | float) and weight >= 0 for weight in balance)
-    wanted = "for each of the head's levels, finest first, a number >= 0"
-    expect(fits and len(balance) > 0, f"{key}.LEVEL_BALANCE", wanted, balance)
+    check_level_balance(criterion.LEVEL_BALANCE)
+    key = "MODEL.CRITERION"
     share, smoothing = criterion.OBJECTNESS_IOU_SHARE, criterion.LABEL_SMOOTHING
     expect(0 <= share <= 1, f"{key}.OBJECTNESS_IOU_SHARE", "a number in [0, 1]", share)
     expect(0 <= smoothing < 1, f"{key}.LABEL_SMOOTHING", "a number in [0, 1)", smoothing)

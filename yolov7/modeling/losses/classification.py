@@ -31,6 +31,12 @@ def focal(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float 
     return balance * (1 - agreement).pow(gamma) * bce(logits, targets)
 
 
+@LOSS_REGISTRY.register()
+def sigmoid_l1(logits: Tensor, targets: Tensor) -> Tensor:
+    """``|σ(logits) − targets|``, in [0, 1]."""
+    return (logits.sigmoid() - targets).abs()
+
+
 def focal_of_negatives(logits: Tensor, *, alpha: float, gamma: float) -> Tensor:
     """What :func:`focal` gives for targets of 0, in a third of the time."""
     # Above its threshold softplus leaves ln(1 + exp(-x)) away, which float64 would notice at 20.

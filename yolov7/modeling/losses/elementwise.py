@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -44,6 +44,29 @@ def elementwise_losses(cfg: CfgNode) -> dict[str, ElementwiseLoss]:
         losses[part] = partial(loss, **numbers[name]) if name in numbers else loss
         _check_kind(losses[part], name, part)
     return losses
+
+
+def center_loss(cfg: CfgNode) -> ElementwiseLoss:
+    """Look up `MODEL.CRITERION.CENTER_LOSS`, a loss of logits.
+
+    Raises:
+        ConfigError: there is no such loss, or it compares something else.
+    """
+    name = cfg.MODEL.CRITERION.CENTER_LOSS
+    loss = find_component(LOSS_REGISTRY, name, "MODEL.CRITERION.CENTER_LOSS")
+    _check_kind(loss, name, "center_loss")
+    return loss
+
+
+def check_level_balance(balance: Sequence[float]) -> None:
+    """Refuse what cannot be weights of levels.
+
+    Raises:
+        ConfigError: the list is empty, or holds something but numbers of at least 0.
+    """
+    fits = all(isinstance(weight, int | float) and weight >= 0 for weight in balance)
+    wanted = "for each of the head's levels, finest first, a number >= 0"
+    expect(fits and len(balance) > 0, "MODEL.CRITERION.LEVEL_BALANCE", wanted, balance)
 
 
 def term_weights(cfg: CfgNode) -> dict[str, float]:

@@ -11,7 +11,7 @@ from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
     build_criterion,
-    build_head,
+    build_dense_head,
     build_neck,
     build_postprocessor,
 )
@@ -46,12 +46,7 @@ class YOLOV7(Detector):
         """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
-        head = build_head(cfg, neck.output_shape())
-        if not hasattr(head, "anchors"):
-            raise ConfigError(
-                f"MODEL.HEAD.NAME: META_ARCHITECTURE YOLOV7 reads boxes around anchors, and "
-                f"{cfg.MODEL.HEAD.NAME} has none. Fitting: AnchorHead"
-            )
+        head = build_dense_head(cfg, neck.output_shape(), with_anchors=True)
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOv7BoxCoder", with_anchors=True
         )

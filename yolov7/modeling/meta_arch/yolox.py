@@ -9,7 +9,7 @@ from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
     build_criterion,
-    build_head,
+    build_dense_head,
     build_neck,
     build_postprocessor,
 )
@@ -40,12 +40,7 @@ class YOLOX(Detector):
         """
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
-        head = build_head(cfg, neck.output_shape())
-        if hasattr(head, "anchors"):
-            raise ConfigError(
-                "MODEL.HEAD.NAME: META_ARCHITECTURE YOLOX reads boxes without anchors, and "
-                f"{cfg.MODEL.HEAD.NAME} has some. Fitting: DecoupledHead"
-            )
+        head = build_dense_head(cfg, neck.output_shape(), with_anchors=False)
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOXBoxCoder", with_anchors=False
         )
