@@ -1,11 +1,13 @@
 """Every head of queries on every backbone of the registries."""
 
+import copy
+
 import pytest
 import torch
 
 from yolov7.config import get_config
 from yolov7.d2 import BACKBONE_REGISTRY, Boxes, Instances
-from yolov7.modeling import HEAD_REGISTRY, build_detector
+from yolov7.modeling import HEAD_REGISTRY, build_detector, pack_for_inference
 from yolov7.modeling.reparameterization import probe_detector, relative_difference, reparameterize
 
 BACKBONES = sorted(
@@ -51,7 +53,7 @@ def test_no_head_of_queries_is_forgotten():
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_cell_steps_with_and_without_objects_and_deploys(backbone, head):
+def test_cell_steps_with_and_without_objects_deploys_and_packs(backbone, head):
     model = build_small(backbone, head)
     losses = model(make_batch(2, 0))
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
@@ -61,5 +63,7 @@ def test_cell_steps_with_and_without_objects_and_deploys(backbone, head):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
     smaller = reparameterize(model)
+    packed = probe_detector(pack_for_inference(copy.deepcopy(smaller)))
     outputs = [probe_detector(each.eval().double()) for each in (smaller, model)]
     assert relative_difference(*outputs) < 1e-5
+    assert relative_difference(packed, outputs[1]) < 1e-3
