@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from yolov7.utils.tensors import tensors_in
 
 Kind = Callable[[nn.Module], bool]
 """Whether a module is of a kind."""
@@ -101,13 +102,4 @@ class _Trace(TorchFunctionMode):
 
 
 def _identities(values: Any) -> set[int]:
-    """Identities of the tensors in nested containers."""
-    if isinstance(values, Tensor):
-        return {id(values)}
-    if is_dataclass(values):
-        values = [getattr(values, field.name) for field in fields(values)]
-    if isinstance(values, dict):
-        values = list(values.values())
-    if isinstance(values, list | tuple):
-        return {identity for value in values for identity in _identities(value)}
-    return set()
+    return {id(tensor) for tensor in tensors_in(values)}

@@ -8,7 +8,6 @@ those are: convolutions fold their batch normalisation, and others may follow.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from yolov7.d2 import ImageList
 from yolov7.modeling.meta_arch.detector import Detector
+from yolov7.utils.tensors import tensors_in
 
 TOLERANCE = 1e-5
 """Largest difference after reparameterisation, relative to the largest absolute output.
@@ -95,7 +95,7 @@ def probe_detector(model: Detector) -> Any:
 def relative_difference(found: Any, expected: Any) -> float:
     """Largest over all tensors of (largest absolute difference / largest absolute expected)."""
     largest = 0.0
-    for left, right in zip(_tensors(found), _tensors(expected), strict=True):
+    for left, right in zip(_numbers(found), _numbers(expected), strict=True):
         if left.shape != right.shape:
             return math.inf
         if left.numel() == 0:
@@ -108,16 +108,6 @@ def relative_difference(found: Any, expected: Any) -> float:
     return largest
 
 
-def _tensors(outputs: Any) -> Iterator[Tensor]:
-    if isinstance(outputs, Tensor):
-        if outputs.is_floating_point():
-            yield outputs
-    elif dataclasses.is_dataclass(outputs):
-        for field in dataclasses.fields(outputs):
-            yield from _tensors(getattr(outputs, field.name))
-    elif isinstance(outputs, dict):
-        for value in outputs.values():
-            yield from _tensors(value)
-    elif isinstance(outputs, list | tuple):
-        for value in outputs:
-            yield from _tensors(value)
+def _numbers(outputs: Any) -> Iterator[Tensor]:
+    """The tensors of floating-point numbers."""
+    return (tensor for tensor in tensors_in(outputs) if tensor.is_floating_point())
