@@ -43,14 +43,15 @@ def stages_of_strides(
         backbone: its name, for the error message.
 
     Raises:
-        ConfigError: no stage has one of the strides.
+        ConfigError: no stage has one of the strides, or none is wanted.
     """
     strides = list(strides)
     unknown = [stride for stride in strides if stride not in stage_strides.values()]
-    if unknown:
+    if unknown or not strides:
         raise ConfigError(
             f"MODEL.NECK.IN_STRIDES: {backbone} has maps of stride "
-            f"{', '.join(map(str, stage_strides.values()))}, not {unknown[0]}"
+            f"{', '.join(map(str, stage_strides.values()))}, not "
+            f"{unknown[0] if unknown else 'none'}"
         )
     return [name for name, stride in stage_strides.items() if stride in strides]
 
