@@ -17,6 +17,7 @@ EPILOG = """\
 The config must describe the model that the weights belong to, its number of classes included:
 every entry of the input is used exactly once, or the program says which one does not fit. (For DETR
 and Anchor DETR classes and queries may differ; what was not converted is listed.)
+A .weights file of darknet may end early (yolov4.conv.137) and fills what it has.
 Nothing in the input file is executed.
 
 examples:
@@ -24,6 +25,8 @@ examples:
       --input yolox_s.pth --output weights/yolox_s.pth
   python tools/convert_weights.py --source yolov7 --config-file configs/coco/yolov7_w6.yaml \\
       --input yolov7-w6.pt --output weights/yolov7_w6.pth MODEL.AUXILIARY_HEAD.CHANNELS "[]"
+  python tools/convert_weights.py --source darknet --config-file configs/coco/yolov4.yaml \\
+      --input yolov4.weights --output weights/yolov4.pth
   python tools/convert_weights.py --source detr --config-file configs/coco/detr/detr_r50.yaml \\
       --input detr-r50-e632da11.pth --output weights/detr_r50.pth
 """

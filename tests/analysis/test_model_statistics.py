@@ -40,6 +40,13 @@ PUBLISHED_YOLOV7 = {
     "yolov7_e6e": (1280, 166_408_884, 151_687_420, 915_850_854_400, 842_184_294_400),
 }
 
+# darknet's YOLOv4 at 80 classes and its networks' own sizes: parameters in training and with folded
+# norms, 2 x multiply-adds of all convolutions in billions.
+PUBLISHED_YOLOV4 = {
+    "yolov4": (608, 64_363_101, 64_329_949, 128.3895),
+    "yolov4_tiny": (416, 6_056_606, 6_053_502, 6.9079),
+}
+
 
 def config(**keys):
     cfg = get_config()
@@ -65,6 +72,18 @@ def test_published_models(name):
     for field in ("parameters", "parameters_deploy", "gflops", "gflops_deploy"):
         total = sum(getattr(part, field) for part in found.parts)
         assert total == pytest.approx(getattr(found, field), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if "tiny" in n else pytest.mark.slow) for n in PUBLISHED_YOLOV4],
+)
+def test_darknets_models(name):
+    side, parameters, deployed, gflops = PUBLISHED_YOLOV4[name]
+    found = analyze_config(load_config(CONFIGS / f"{name}.yaml"))
+    assert (found.parameters, found.parameters_deploy) == (parameters, deployed)
+    assert found.gflops == found.gflops_deploy == pytest.approx(gflops, abs=5e-5)
+    assert found.input_size == (side, side)
 
 
 @pytest.mark.parametrize(

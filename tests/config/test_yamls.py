@@ -47,6 +47,7 @@ def test_mean_and_std_follow_the_channel_order_of_the_family(path: Path) -> None
     imagenet = ("RGB", [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
     expected = {
         "YOLOX": ("BGR", [0.0] * 3, [1.0] * 3),
+        "YOLOV4": ("RGB", [0.0] * 3, [255.0] * 3),
         "YOLOV7": ("RGB", [0.0] * 3, [255.0] * 3),
         "DETR": imagenet,
         "AnchorDETR": imagenet,

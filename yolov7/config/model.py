@@ -53,7 +53,7 @@ def add_model_config(cfg: CfgNode) -> None:
     # CSPDarknet: 3x3 convolutions as depthwise + pointwise (YOLOX-nano).
     model.DARKNET.DEPTH_WISE = False
     model.DARKNET.ACTIVATION = "silu"
-    # Of the backbone's batch normalisation: 1e-3 in YOLOX, 1e-5 in darknet, 1e-4 in YOLOF.
+    # Of batch normalisation in them and their necks: 1e-3 in YOLOX, 1e-5 in darknet, 1e-4 in YOLOF.
     model.DARKNET.BN_EPSILON = 1e-3
     # CSPDarknet53: the last stage keeps the resolution of the one before and is dilated (YOLOF).
     model.DARKNET.DILATED_C5 = False

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from yolov7.checkpoint.conversion.anchor_detr import convert_anchor_detr
+from yolov7.checkpoint.conversion.darknet import convert_darknet
 from yolov7.checkpoint.conversion.detr import convert_detr
 from yolov7.checkpoint.conversion.renaming import Shapes
 from yolov7.checkpoint.conversion.yolov7 import convert_yolov7
@@ -21,6 +22,7 @@ __all__ = [
     "Converter",
     "Shapes",
     "convert_anchor_detr",
+    "convert_darknet",
     "convert_detr",
     "convert_weights",
     "convert_yolov7",
@@ -32,6 +34,7 @@ Converter = Callable[[str | os.PathLike[str] | Mapping[str, Any], Shapes], dict[
 
 CONVERTERS: dict[str, Converter] = {
     "anchor_detr": convert_anchor_detr,
+    "darknet": convert_darknet,
     "detr": convert_detr,
     "yolov7": convert_yolov7,
     "yolox": convert_yolox,

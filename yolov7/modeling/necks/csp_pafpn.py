@@ -16,6 +16,7 @@ from yolov7.layers import (
     DepthwiseSeparableConv,
     ModuleFactory,
     NormFactory,
+    batch_norm_of,
     find_activation,
     yolo_batch_norm,
 )
@@ -97,6 +98,7 @@ class CSPPAFPN(nn.Module):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:

@@ -15,6 +15,7 @@ from yolov7.layers import (
     ConvNormAct,
     ModuleFactory,
     NormFactory,
+    batch_norm_of,
     find_activation,
     five_convs,
     yolo_batch_norm,
@@ -74,7 +75,7 @@ class DarknetFPN(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
-        """Width from `MODEL.YOLO`, pooling from `MODEL.NECK`, activation from `MODEL.DARKNET`."""
+        """Width from `MODEL.YOLO`, pooling from `MODEL.NECK`, layers from `MODEL.DARKNET`."""
         strides = sorted(cfg.MODEL.NECK.IN_STRIDES)
         return {
             "input_shape": input_shape,
@@ -84,6 +85,7 @@ class DarknetFPN(nn.Module):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
