@@ -13,8 +13,8 @@ RECIPE = Path(__file__).parents[2] / "configs" / "digits" / "darknet53.yaml"
 SMALL = ["mobilenetv3_small_050", "resnet10t"]
 OTHERS = [
     "resnet50d", "res2net50_26w_4s", "swin_tiny_patch4_window7_224", "pvt_v2_b0",
-    "efficientnet_b0", "regnetx_004", "convnext_atto", "densenet121", "hrnet_w18_small",
-    "mobilevit_xxs", "repvgg_a0", "dla34",
+    "efficientnet_b0", "regnetx_004", "convnext_atto", "densenet121", "ghostnet_050",
+    "mobilevit_xxs", "repvgg_a0", "edgenext_xx_small",
 ]  # fmt: skip
 
 
