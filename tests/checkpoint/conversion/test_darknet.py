@@ -262,6 +262,8 @@ def test_another_number_of_classes_is_told(rule, tiny_shapes, tmp_path):
         ["MODEL.HEAD.IMPLICIT", "True"],
         ["MODEL.HEAD.PRE_CONV", "rep_conv"],
         ["MODEL.NECK.NAME", "CSPPAFPN"],
+        # Darknet has this neck on another backbone.
+        ["MODEL.NECK.NAME", "DarknetFPN"],
     ],
 )
 def test_the_backbone_alone_where_the_rest_is_none_of_darknets(tiny_file, opts, caplog):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,8 +25,12 @@ from yolov7.utils.errors import WeightsError
 logger = logging.getLogger(__name__)
 
 _NORM_ENTRIES = ("norm.bias", "norm.weight", "norm.running_mean", "norm.running_var")
-# What CSPDarknet53 and Darknet, and CSPDarknetTiny, have beside their stem and others have not.
-_BACKBONE = re.compile(r"backbone\.(dark1|dark2\.conv1)\..*")
+# A layer that a backbone alone has, and how the layers of the neck begin that darknet puts on it.
+_NETWORKS = {
+    "backbone.dark1.down": "neck.pooling.",  # CSPDarknet53, PAFPN
+    "backbone.dark2.conv1": "neck.convs.",  # CSPDarknetTiny, TinyFPN
+    "backbone.dark1.0": "neck.blocks.",  # Darknet, DarknetFPN
+}
 _FITTING = (
     "Fitting are CSPDarknet53 under PAFPN, CSPDarknetTiny under TinyFPN and Darknet under "
     "DarknetFPN, with AnchorHead, MODEL.HEAD.PRE_CONV conv and MODEL.HEAD.IMPLICIT False"
@@ -147,18 +150,16 @@ def layers_in_file_order(shapes: Shapes) -> list[Layer]:
         WeightsError: the backbone is none of darknet's.
     """
     by_unit = {layer.unit: layer for layer in _layers(shapes)}
+    necks = [neck for layer, neck in _NETWORKS.items() if layer in by_unit]
+    backbone = [layer for unit, layer in by_unit.items() if unit.startswith("backbone.")]
+    left = [name for name in _left_over(backbone, shapes) if name.startswith("backbone.")]
+    if left or not necks:
+        has = (left or [layer.unit for layer in backbone] or ["nothing"])[0]
+        raise WeightsError(f"the config's backbone is none of darknet's (it has {has}). {_FITTING}")
+    if not any(unit.startswith(necks[0]) for unit in by_unit):
+        return backbone
     ordered = [by_unit[unit] for unit in _units_in_file_order(list(by_unit)) if unit in by_unit]
-    left = _left_over(ordered, shapes)
-    if any(name.startswith("backbone.") for name in left) or not any(
-        _BACKBONE.fullmatch(layer.unit + ".") for layer in ordered
-    ):
-        raise WeightsError(
-            f"the config's backbone is none of darknet's (it has "
-            f"{(left or list(shapes) or ['nothing'])[0]}). {_FITTING}"
-        )
-    if left:
-        return [layer for layer in ordered if layer.unit.startswith("backbone.")]
-    return ordered
+    return backbone if _left_over(ordered, shapes) else ordered
 
 
 def _left_over(layers: list[Layer], shapes: Shapes) -> list[str]:
