@@ -51,6 +51,7 @@ def test_mean_and_std_follow_the_channel_order_of_the_family(path: Path) -> None
         "YOLOV7": ("RGB", [0.0] * 3, [255.0] * 3),
         "DETR": imagenet,
         "AnchorDETR": imagenet,
+        "YOLOF": ("BGR", [103.53, 116.28, 123.675], [1.0] * 3),
     }[cfg.MODEL.META_ARCHITECTURE]
     # Pretrained weights want pictures as they were trained with, whatever the family.
     expected = imagenet if cfg.MODEL.BACKBONE.PRETRAINED else of_family
@@ -149,3 +150,30 @@ def test_a_yolov7_recipe_augments_by_its_table(name: str) -> None:
     expected = load_config(CONFIGS / "_base_" / "schedules" / f"yolov7_{table}.yaml").INPUT
     assert node.MOSAIC_AND_MIXUP == expected.MOSAIC_AND_MIXUP
     assert node.HSV_GAIN == expected.HSV_GAIN
+
+
+# The authors' settings: iterations, learning rate, the backbone's factor, positives, dilations.
+YOLOF = {
+    "r50_dc5": (22500, 0.12, 0.334, 8, [4, 8, 12, 16]),
+    "cspdarknet53_dc5": (67500, 0.04, 1.0, 8, [1, 2, 3, 4, 5, 6, 7, 8]),
+}
+
+
+@pytest.mark.parametrize("name", YOLOF)
+def test_the_yolof_recipe_is_the_authors(name: str) -> None:
+    cfg = load_config(CONFIGS / "coco" / f"yolof_{name}.yaml")
+    solver, yolo = cfg.SOLVER, cfg.MODEL.YOLO
+    iterations, rate, factor, positives, dilations = YOLOF[name]
+    assert (solver.MAX_ITER, solver.BASE_LR, solver.BACKBONE_MULTIPLIER) == (
+        iterations, rate, factor,
+    )  # fmt: skip
+    assert [iterations - step for step in solver.STEPS] == (
+        [7500, 2500] if name == "r50_dc5" else [15000, 5000]
+    )
+    assert (solver.WEIGHT_DECAY, solver.WEIGHT_DECAY_NORM) == (0.0001, 0.0)
+    assert (cfg.MODEL.ASSIGNER.TOP_K, cfg.MODEL.ASSIGNER.MIN_ANCHOR_IOU) == (positives, 0.1)
+    assert cfg.MODEL.YOLOF.DILATIONS == dilations
+    assert (cfg.MODEL.CRITERION.FOCAL_ALPHA, cfg.MODEL.CRITERION.FOCAL_GAMMA) == (0.25, 2.0)
+    assert yolo.ANCHORS == [[[side, side] for side in (16, 32, 64, 128, 256, 512)]]
+    assert (yolo.CONF_THRESHOLD, yolo.NMS_THRESHOLD, yolo.IGNORE_THRESHOLD) == (0.05, 0.6, 0.7)
+    assert (cfg.TEST.DETECTIONS_PER_IMAGE, cfg.TEST.CANDIDATES_PER_IMAGE) == (100, 1000)

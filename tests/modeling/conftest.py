@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from yolov7.d2 import ImageList, ShapeSpec
 from yolov7.modeling.box_coders import YOLOXBoxCoder
+from yolov7.modeling.heads.yolof_head import joint_logits
 from yolov7.modeling.locations import cell_centers
 from yolov7.modeling.meta_arch import Detector
 from yolov7.modeling.padding import CenteredPadding
@@ -198,6 +199,46 @@ def yolov7_p5_recipe() -> SimpleNamespace:
 def yolov7_p6_recipe() -> SimpleNamespace:
     """The same with four levels at 512x512, and the maps of an auxiliary head after the lead's."""
     return _yolov7_recipe(512, [8, 16, 32, 64], P6_ANCHORS, heads=2)
+
+
+@pytest.fixture
+def yolof_recipe() -> SimpleNamespace:
+    """Predictions and objects for which the losses of the authors' code are known.
+
+    Two images of 192x256, 8 classes, 5 anchors on one map of stride 32; raw maps ``(2, A·8, 6, 8)``
+    of classes, ``(2, A·4, 6, 8)`` of boxes and ``(2, A, 6, 8)`` of objectness, filled by a formula.
+    """
+    start, maps = 0, []
+    for channels in (40, 20, 5):
+        index = torch.arange(start, start + 2 * channels * 48, dtype=torch.float64)
+        start += len(index)
+        values = (12.9898 * index).sin() * 43758.5453
+        maps.append((4 * (values - values.floor()) - 2).float().view(2, channels, 6, 8))
+    maps[0] -= 3
+    maps[1] *= 0.5
+    classes, boxes, objectness = (
+        level.requires_grad_().unflatten(1, (5, -1)).flatten(3).mT.flatten(1, 2) for level in maps
+    )
+    centers, strides = cell_centers([(6, 8)], [32], num_anchors=5)
+    sides = torch.tensor([32.0, 64.0, 128.0, 256.0, 512.0]).repeat_interleave(48)
+    predictions = DensePredictions(
+        class_logits=joint_logits(classes, objectness),
+        objectness_logits=None,
+        box_deltas=boxes,
+        centers=centers,
+        strides=strides,
+        level_sizes=((6, 8),),
+        anchors=torch.stack([sides, sides], dim=1),
+    )
+    objects = [[20, 30, 90, 120], [100, 40, 220, 180], [10, 10, 26, 30]]
+    objects += [[60, 60, 200, 150], [64, 70, 190, 140]]
+    targets = Targets(
+        boxes=torch.tensor(objects).float(),
+        labels=torch.tensor([2, 5, 1, 7, 0]),
+        image_index=torch.tensor([0, 0, 0, 1, 1]),
+        image_sizes=torch.tensor([[192, 256]] * 2),
+    )
+    return SimpleNamespace(maps=maps, predictions=predictions, targets=targets)
 
 
 class Nothing(nn.Module):

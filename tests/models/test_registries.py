@@ -46,6 +46,9 @@ def small_config(**names):
     cfg.MODEL.YOLO.CLASSES = 3
     cfg.MODEL.YOLO.WIDTH_MUL, cfg.MODEL.YOLO.DEPTH_MUL = 0.125, 0.33
     cfg.MODEL.TIMM.NAME, cfg.MODEL.BACKBONE.FREEZE_AT = "mobilenetv3_small_050", 0
+    resnet = cfg.MODEL.RESNETS
+    resnet.STEM_OUT_CHANNELS, resnet.WIDTH_PER_GROUP, resnet.RES2_OUT_CHANNELS = 8, 4, 16
+    resnet.NORM = "BN"
     return cfg
 
 

@@ -12,6 +12,7 @@ from yolov7.config.necks import add_neck_config
 from yolov7.config.solver import add_solver_config
 from yolov7.config.test import add_test_config
 from yolov7.config.timm import add_timm_config
+from yolov7.config.yolof import add_yolof_config
 from yolov7.d2 import CfgNode, get_cfg
 
 
@@ -24,6 +25,7 @@ def add_yolo_config(cfg: CfgNode) -> None:
     add_model_config(cfg)
     add_neck_config(cfg)
     add_elan_config(cfg)
+    add_yolof_config(cfg)
     add_detr_config(cfg)
     add_anchor_detr_config(cfg)
     add_timm_config(cfg)

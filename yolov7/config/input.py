@@ -9,11 +9,12 @@ def add_input_config(cfg: CfgNode) -> None:
     """Add our keys under `INPUT`."""
     node = cfg.INPUT
 
-    # How pictures get their size, keeping their aspect: "fit" into INPUT_SIZE; or "short_side": the
+    # How pictures get their size. Keeping their aspect: "fit" into INPUT_SIZE; or "short_side": the
     # short side gets one of the lengths MIN_SIZE_TRAIN (evaluation: MIN_SIZE_TEST), the long side
-    # at most MAX_SIZE_TRAIN (MAX_SIZE_TEST), and each batch is padded to its largest picture.
+    # at most MAX_SIZE_TRAIN (MAX_SIZE_TEST), and each batch is padded to its largest picture. Or
+    # "stretch" to exactly INPUT_SIZE.
     node.RESIZE = "fit"
-    # (height, width) that pictures are fitted into.
+    # (height, width) that pictures are fitted into, or stretched to.
     node.INPUT_SIZE = [640, 640]
     # After augmentation, boxes are dropped that have a side of at most MIN_BOX_SIDE pixels, or at
     # most the share MIN_BOX_VISIBLE of their area left, or whose longer side is at least
@@ -53,6 +54,12 @@ def add_input_config(cfg: CfgNode) -> None:
     node.HSV_GAIN.HUE = 0.015
     node.HSV_GAIN.SATURATION = 0.7
     node.HSV_GAIN.VALUE = 0.4
+
+    # With PROBABILITY, pictures are moved by up to SHIFT_PIXELS on each axis, after flips (YOLOF).
+    node.SHIFT = CfgNode()
+    node.SHIFT.ENABLED = False
+    node.SHIFT.SHIFT_PIXELS = 32
+    node.SHIFT.PROBABILITY = 0.5
 
     # Affine or perspective warp of single pictures about their centre.
     node.RANDOM_AFFINE = CfgNode()

@@ -39,7 +39,8 @@ def add_model_config(cfg: CfgNode) -> None:
     model.YOLO.CONF_THRESHOLD = 0.01
     # IoU above which the weaker of two detections is dropped.
     model.YOLO.NMS_THRESHOLD = 0.65
-    # BestAnchor: a prediction that overlaps an object by more is not called background.
+    # A prediction that overlaps an object by more is not called background.
+    # (BestAnchor, UniformMatcher)
     model.YOLO.IGNORE_THRESHOLD = 0.7
     # Multipliers of channels and of block repeats: nano .25/.33, tiny .375/.33, s .5/.33,
     # m .75/.67, l 1/1, x 1.25/1.33.

@@ -92,9 +92,11 @@ _DENSE_KINDS = ("boxes without anchors", "boxes around anchors")
 
 
 def _kind_of_head(head: type[nn.Module]) -> str:
-    """What it predicts, by its class: one with `of_queries` queries, one with `anchors` those."""
+    """What it predicts, by attributes of its class: `of_queries`, `has_objectness`, `anchors`."""
     if getattr(head, "of_queries", False):
         return "queries"
+    if not getattr(head, "has_objectness", True):
+        return "boxes without objectness"
     return _DENSE_KINDS[hasattr(head, "anchors")]
 
 

@@ -12,6 +12,7 @@ from yolov7.checkpoint.conversion.anchor_detr import convert_anchor_detr
 from yolov7.checkpoint.conversion.darknet import convert_darknet
 from yolov7.checkpoint.conversion.detr import convert_detr
 from yolov7.checkpoint.conversion.renaming import Shapes
+from yolov7.checkpoint.conversion.yolof import convert_yolof
 from yolov7.checkpoint.conversion.yolov7 import convert_yolov7
 from yolov7.checkpoint.conversion.yolox import convert_yolox
 from yolov7.utils.errors import ConfigError
@@ -25,6 +26,7 @@ __all__ = [
     "convert_darknet",
     "convert_detr",
     "convert_weights",
+    "convert_yolof",
     "convert_yolov7",
     "convert_yolox",
 ]
@@ -36,6 +38,7 @@ CONVERTERS: dict[str, Converter] = {
     "anchor_detr": convert_anchor_detr,
     "darknet": convert_darknet,
     "detr": convert_detr,
+    "yolof": convert_yolof,
     "yolov7": convert_yolov7,
     "yolox": convert_yolox,
 }

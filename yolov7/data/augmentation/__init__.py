@@ -36,7 +36,7 @@ from yolov7.data.augmentation.mosaic_layouts import (
     Placement,
 )
 from yolov7.data.augmentation.polygons import clip_polygon
-from yolov7.data.augmentation.resize import ResizeToFit, ResizeTransform, fitted_size
+from yolov7.data.augmentation.resize import ResizeToFit, ResizeToSize, ResizeTransform, fitted_size
 from yolov7.data.augmentation.resize_or_crop import ResizeOrCrop
 from yolov7.data.augmentation.sample_input import (
     Policy,
@@ -44,6 +44,7 @@ from yolov7.data.augmentation.sample_input import (
     augment,
     seeded_global_generators,
 )
+from yolov7.data.augmentation.shift import RandomShift
 from yolov7.data.augmentation.short_side import (
     ResizeShortSide,
     SmoothResizeTransform,
@@ -76,10 +77,12 @@ __all__ = [
     "RandomHSVGain",
     "RandomHSVShift",
     "RandomHorizontalFlip",
+    "RandomShift",
     "RandomVerticalFlip",
     "ResizeOrCrop",
     "ResizeShortSide",
     "ResizeToFit",
+    "ResizeToSize",
     "ResizeTransform",
     "SampleInput",
     "SmoothResizeTransform",

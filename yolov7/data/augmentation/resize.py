@@ -83,3 +83,12 @@ class ResizeToFit(Policy):
         return ResizeTransform(
             height=height, width=width, new_height=new_height, new_width=new_width
         )
+
+
+class ResizeToSize(Policy):
+    """Resize to exactly the wanted size, whatever becomes of the aspect."""
+
+    def get_transform(self, image: np.ndarray, size: tuple[int, int]) -> ResizeTransform:
+        """Transform for an (H, W, C) picture and the (height, width) it shall have."""
+        height, width = image.shape[:2]
+        return ResizeTransform(height=height, width=width, new_height=size[0], new_width=size[1])

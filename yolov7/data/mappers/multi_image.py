@@ -14,7 +14,7 @@ from yolov7.data.mappers.mosaic_maker import CollageStep, MosaicMaker
 from yolov7.data.mappers.partners import PartnerPool
 from yolov7.data.mappers.paste_in import PasteIn
 from yolov7.data.mappers.sample import describe, generator_for
-from yolov7.data.mappers.single_image import TrainMapper, color_and_flip
+from yolov7.data.mappers.single_image import TrainMapper, after_geometry
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.names import look_up
 
@@ -67,7 +67,7 @@ class MosaicMapper:
         return {
             "maker": maker,
             "steps": _build_steps(cfg, maker),
-            "augmentations": color_and_flip(cfg),
+            "augmentations": after_geometry(cfg),
             "single": TrainMapper(cfg, seed=seed),
             "probability": cfg.INPUT.MOSAIC_AND_MIXUP.PROBABILITY,
             "close_at": cfg.SOLVER.MAX_ITER - cfg.SOLVER.LAST_PHASE_ITERS,

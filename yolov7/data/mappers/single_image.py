@@ -13,6 +13,7 @@ from yolov7.data.augmentation import (
     Policy,
     RandomHSVGain,
     RandomHSVShift,
+    RandomShift,
     ResizeToFit,
     SampleInput,
     augment,
@@ -24,6 +25,7 @@ from yolov7.data.mappers.sample import describe, generator_for, image_to_tensor
 from yolov7.data.mappers.sizing import build_sizing
 from yolov7.data.samplers import SampleKey
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import suggest
 
 
@@ -59,10 +61,10 @@ class TrainMapper:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        """Bring to a size as INPUT.RESIZE says, shift colours, flip, pad."""
+        """Bring to a size as INPUT.RESIZE says, shift colours, flip, shift, pad."""
         sizing = build_sizing(cfg)
         return {
-            "augmentations": [*sizing.training, *color_and_flip(cfg), *sizing.padding],
+            "augmentations": [*sizing.training, *after_geometry(cfg), *sizing.padding],
             "input_size": tuple(cfg.INPUT.INPUT_SIZE),
             "image_format": cfg.INPUT.FORMAT,
             "box_rule": build_box_rule(cfg),
@@ -200,21 +202,21 @@ def _read_with_size(
     return image, {**record, "height": image.shape[0], "width": image.shape[1]}
 
 
-def color_and_flip(cfg: CfgNode) -> list[Policy]:
-    """The policies that follow the geometry of single pictures and mosaics alike.
+def after_geometry(cfg: CfgNode) -> list[Policy]:
+    """Colours, flip and shift, which follow the geometry of single pictures and mosaics alike.
 
     Raises:
-        ConfigError: INPUT.RANDOM_FLIP is none of detectron2's values.
+        ConfigError: INPUT.RANDOM_FLIP is none of detectron2's values, or a number is out of range.
     """
     policies: list[Policy] = []
-    shift = cfg.INPUT.HSV_SHIFT
-    if shift.ENABLED:
+    offsets = cfg.INPUT.HSV_SHIFT
+    if offsets.ENABLED:
         policies.append(
             RandomHSVShift(
-                hue=shift.HUE,
-                saturation=shift.SATURATION,
-                value=shift.VALUE,
-                probability=shift.PROBABILITY,
+                hue=offsets.HUE,
+                saturation=offsets.SATURATION,
+                value=offsets.VALUE,
+                probability=offsets.PROBABILITY,
                 image_format=cfg.INPUT.FORMAT,
             )
         )
@@ -233,4 +235,10 @@ def color_and_flip(cfg: CfgNode) -> list[Policy]:
         raise ConfigError(
             f"INPUT.RANDOM_FLIP is '{flip}', which is not known.{suggest(flip, RANDOM_FLIPS)}"
         )
-    return [*policies, *(policy() for policy in RANDOM_FLIPS[flip])]
+    policies += [policy() for policy in RANDOM_FLIPS[flip]]
+    shift = cfg.INPUT.SHIFT
+    if shift.ENABLED:
+        pixels = shift.SHIFT_PIXELS
+        expect(pixels >= 1, "INPUT.SHIFT.SHIFT_PIXELS", "at least 1", pixels)
+        policies.append(RandomShift(pixels=pixels, probability=shift.PROBABILITY))
+    return policies

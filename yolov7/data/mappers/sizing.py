@@ -1,4 +1,4 @@
-"""How single pictures get their size: fitted into one and the same, or by their short side."""
+"""How single pictures get their size: all one and the same, or each by its short side."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from yolov7.data.augmentation import (
     ResizeOrCrop,
     ResizeShortSide,
     ResizeToFit,
+    ResizeToSize,
 )
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import look_up
@@ -36,11 +37,7 @@ class Sizing:
 def _fit(cfg: CfgNode) -> Sizing:
     """Into INPUT.INPUT_SIZE, warped if INPUT.RANDOM_AFFINE; training pads to exactly that size."""
     fill = float(cfg.MODEL.PADDED_VALUE)
-    if cfg.INPUT.RESIZE_OR_CROP.ENABLED:
-        raise ConfigError(
-            'INPUT.RESIZE_OR_CROP makes pictures of many sizes, but INPUT.RESIZE is "fit". Set '
-            'INPUT.RESIZE "short_side", or INPUT.RESIZE_OR_CROP.ENABLED False'
-        )
+    _refuse_crops(cfg)
     affine = cfg.INPUT.RANDOM_AFFINE
     training: Augmentation = ResizeToFit()
     if affine.ENABLED:
@@ -53,6 +50,26 @@ def _fit(cfg: CfgNode) -> Sizing:
         )
         training = RandomAffine(distribution=distribution, fill=fill)
     return Sizing([training], ResizeToFit(), [PadToSize(fill=fill)])
+
+
+def _stretch(cfg: CfgNode) -> Sizing:
+    """To exactly INPUT.INPUT_SIZE, without regard to the aspect."""
+    _refuse_crops(cfg)
+    if cfg.INPUT.RANDOM_AFFINE.ENABLED:
+        raise ConfigError(
+            'INPUT.RANDOM_AFFINE keeps the aspect of pictures, but INPUT.RESIZE is "stretch". Set '
+            'INPUT.RESIZE "fit", or INPUT.RANDOM_AFFINE.ENABLED False'
+        )
+    return Sizing([ResizeToSize()], ResizeToSize(), [])
+
+
+def _refuse_crops(cfg: CfgNode) -> None:
+    if cfg.INPUT.RESIZE_OR_CROP.ENABLED:
+        raise ConfigError(
+            f"INPUT.RESIZE_OR_CROP makes pictures of many sizes, but INPUT.RESIZE is "
+            f'"{cfg.INPUT.RESIZE}". Set INPUT.RESIZE "short_side", or INPUT.RESIZE_OR_CROP.ENABLED '
+            "False"
+        )
 
 
 def _short_side(cfg: CfgNode) -> Sizing:
@@ -113,7 +130,11 @@ def _short_sides(sizes: Sequence[int], longest: int | None, key: str) -> ResizeS
     return ResizeShortSide(short_sides=sizes, longest=longest)
 
 
-SIZINGS: dict[str, Callable[[CfgNode], Sizing]] = {"fit": _fit, "short_side": _short_side}
+SIZINGS: dict[str, Callable[[CfgNode], Sizing]] = {
+    "fit": _fit,
+    "stretch": _stretch,
+    "short_side": _short_side,
+}
 """The values of `INPUT.RESIZE`."""
 
 

@@ -24,8 +24,8 @@ class Assignment:
         prediction_index: ``(F,)`` int64 in ``[0, P)``, the order of ``DensePredictions``.
         target_index: ``(F,)`` int64 in ``[0, M)``, the order of ``Targets``.
         matched_iou: ``(F,)`` IoU of the decoded prediction and its object.
-        ignored: ``(B, P)`` bool: predictions without a pair that are not background either, so
-            that their objectness is not trained; None for none.
+        ignored: ``(B, P)`` bool: predictions that are not background but taught no object either,
+            so that their objectness is not trained; None for none.
     """
 
     image_index: Tensor
@@ -38,7 +38,7 @@ class Assignment:
         return self.image_index.shape[0]
 
     def without_ignored(self, losses: Tensor) -> Tensor:
-        """Losses ``(B, P)`` of the predictions' objectness, 0 where it is ignored."""
+        """Losses ``(B, P)`` of what says whether there is an object, 0 where that is ignored."""
         return losses if self.ignored is None else losses.masked_fill(self.ignored, 0)
 
     @staticmethod
@@ -50,3 +50,23 @@ class Assignment:
 
 Assigner = Callable[[DensePredictions, Tensor, Targets], Assignment]
 """Called with predictions, their decoded boxes ``(B, P, 4)`` and targets."""
+
+
+def last_pairs(
+    image_index: Tensor, prediction_index: Tensor, predictions: DensePredictions
+) -> Tensor:
+    """The last pair of each prediction, where several pairs may have one.
+
+    Args:
+        image_index, prediction_index: ``(F,)`` of the pairs.
+        predictions: of B images.
+
+    Returns:
+        ``(B, P)`` int64 in ``[0, F)``, -1 for none. (Writing by index instead would leave it to the
+        device which pair stays.)
+    """
+    place = image_index * predictions.num_predictions + prediction_index
+    turn = torch.arange(len(place), device=place.device)
+    last = place.new_full((predictions.num_images * predictions.num_predictions,), -1)
+    last.scatter_reduce_(0, place, turn, "amax")
+    return last.view(predictions.num_images, predictions.num_predictions)

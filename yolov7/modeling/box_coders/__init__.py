@@ -5,8 +5,9 @@ same one. Decoding is done in at least float32, since ``exp`` overflows half pre
 """
 
 from yolov7.modeling.box_coders.coder import BoxCoder
+from yolov7.modeling.box_coders.yolof import YOLOFBoxCoder
 from yolov7.modeling.box_coders.yolov4 import YOLOv4BoxCoder
 from yolov7.modeling.box_coders.yolov7 import YOLOv7BoxCoder
 from yolov7.modeling.box_coders.yolox import YOLOXBoxCoder
 
-__all__ = ["BoxCoder", "YOLOXBoxCoder", "YOLOv4BoxCoder", "YOLOv7BoxCoder"]
+__all__ = ["BoxCoder", "YOLOFBoxCoder", "YOLOXBoxCoder", "YOLOv4BoxCoder", "YOLOv7BoxCoder"]

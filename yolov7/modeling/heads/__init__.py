@@ -6,6 +6,7 @@ from yolov7.modeling.heads.decoupled_anchor_head import DecoupledAnchorHead
 from yolov7.modeling.heads.decoupled_head import DecoupledHead
 from yolov7.modeling.heads.detr_head import DETRHead
 from yolov7.modeling.heads.detr_mask_head import DETRMaskHead
+from yolov7.modeling.heads.yolof_head import YOLOFHead
 
 __all__ = [
     "AnchorDETRHead",
@@ -14,4 +15,5 @@ __all__ = [
     "DETRMaskHead",
     "DecoupledAnchorHead",
     "DecoupledHead",
+    "YOLOFHead",
 ]

@@ -12,6 +12,7 @@ from yolov7.modeling.losses.mask import dice, mask_focal
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.losses.set_classes import FocalClassLoss, SoftmaxClassLoss
 from yolov7.modeling.losses.set_criterion import SetCriterion
+from yolov7.modeling.losses.yolof import YOLOFCriterion
 
 __all__ = [
     "AnchorCriterion",
@@ -22,6 +23,7 @@ __all__ = [
     "FocalClassLoss",
     "SetCriterion",
     "SoftmaxClassLoss",
+    "YOLOFCriterion",
     "bce",
     "ciou",
     "dice",

@@ -3,6 +3,7 @@
 from yolov7.modeling.necks.bifpn import BiFPN
 from yolov7.modeling.necks.csp_pafpn import CSPPAFPN
 from yolov7.modeling.necks.darknet_fpn import DarknetFPN
+from yolov7.modeling.necks.dilated_encoder import DilatedEncoder
 from yolov7.modeling.necks.elan_pafpn import ELANPAFPN
 from yolov7.modeling.necks.features import pyramid_name, select_by_stride, tap_name
 from yolov7.modeling.necks.fpn import FPN
@@ -20,6 +21,7 @@ __all__ = [
     "PPYOLOPAN",
     "BiFPN",
     "DarknetFPN",
+    "DilatedEncoder",
     "Identity",
     "Projection",
     "TinyFPN",
