@@ -34,7 +34,14 @@ def test_a_fit_is_told_and_a_misfit_is_a_warning_with_its_remedy(caplog):
     report_anchor_fit(two, records((20, 20), (199, 2)), input_size=(100, 100))
     assert caplog.records[-1].levelno == logging.WARNING
     assert "50.0 % of 2 boxes" in caplog.text
-    assert "tools/compute_anchors.py" in caplog.text
+    assert "python tools/compute_anchors.py --config-file" in caplog.text
+
+
+def test_whoever_has_the_console_command_is_told_its_verb(caplog, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["yolov7 train"])
+    far = model(torch.ones(1, 1, 2), LIMITED)
+    report_anchor_fit(far, records((50, 50)), input_size=(100, 100))
+    assert "Better ones: yolov7 compute-anchors --config-file" in caplog.text
 
 
 def test_no_boxes_or_no_limit_no_words(caplog):

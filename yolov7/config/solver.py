@@ -42,6 +42,13 @@ def add_solver_config(cfg: CfgNode) -> None:
     # Training ends when so many evaluations in a row (every TEST.EVAL_PERIOD) were not better by
     # TEST.BEST_METRIC than the best before them; 0 never. It then lacks its LAST_PHASE_ITERS.
     solver.EARLY_STOPPING_PATIENCE = 0
+    # A warning when the total loss has fallen by less than 5 % in the warm-up and so many
+    # iterations after it, at least 100; 0 never. Runs that end, or begin their last phase, earlier
+    # are not judged.
+    solver.LOSS_WATCH_ITERS = 500
+    # The batch that BASE_LR was chosen for; 0 for unknown. Training with another IMS_PER_BATCH says
+    # by how much the rate would change; nothing is rescaled by itself.
+    solver.LR_IMS_PER_BATCH = 0
 
     # Exponential moving average of the weights, which is evaluated and shipped. The decay rises
     # as DECAY * (1 - exp(-updates / TAU)).

@@ -9,6 +9,7 @@ from torch import nn
 
 from yolov7.analysis.anchors import measure_anchors, training_sizes
 from yolov7.data import Record
+from yolov7.utils.cli import command_line
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def report_anchor_fit(
     logger.warning(
         "The anchors do not fit: %.1f %% of %d boxes have sides that differ from every anchor's by "
         "more than %g times, and cannot be learned (mean best IoU %.3f). Better ones: "
-        "python tools/compute_anchors.py --config-file CONFIG --write",
+        "%s --config-file CONFIG --write",
         100 * (1 - fit.recall), len(sizes), ratio, fit.mean_best_iou,
+        command_line("compute_anchors"),
     )  # fmt: skip

@@ -34,6 +34,7 @@ from yolov7.engine.drawings import Drawings
 from yolov7.engine.ema import ModelEMA
 from yolov7.engine.evaluate import common_copy, inference_copy, run_evaluation
 from yolov7.engine.initial_weights import load_initial_weights
+from yolov7.engine.learning_rate_notice import note_learning_rate
 from yolov7.engine.metrics_file import drop_lines_from
 from yolov7.engine.precision import Precision
 from yolov7.engine.tensorboard_writer import TensorBoardWriter
@@ -49,8 +50,10 @@ from yolov7.solver import (
     build_momentum_schedule,
     build_optimizer,
 )
+from yolov7.utils.cli import command_line
 from yolov7.utils.environment import available_cores
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import suggest
 from yolov7.utils.seeding import seed_all
 
@@ -93,6 +96,7 @@ def build_trainer(cfg: CfgNode, *, resume: bool = False) -> Trainer:
     model = build_training_model(cfg)
     if is_main_process():
         report_anchor_fit(model, records, input_size=cfg.INPUT.INPUT_SIZE)
+        note_learning_rate(cfg)
     if cfg.TEST.VALIDATION_LOSS:
         check_validation_loss(cfg, model)
     # Wrong views are told now, not by the first evaluation.
@@ -247,6 +251,29 @@ def _loss_phase(cfg: CfgNode, loss_weights: dict[str, float]) -> HookBase:
     )
 
 
+def _loss_watch(cfg: CfgNode) -> list[HookBase]:
+    solver = cfg.SOLVER
+    iterations, at_least = solver.LOSS_WATCH_ITERS, 2 * hooks.LossWatch.WINDOW
+    expect(
+        iterations == 0 or iterations >= at_least,
+        "SOLVER.LOSS_WATCH_ITERS", f"0 (never) or at least {at_least}", iterations,
+    )  # fmt: skip
+    at = solver.WARMUP_ITERS + iterations
+    # The last phase has a loss term more.
+    if iterations == 0 or at > solver.MAX_ITER - solver.LAST_PHASE_ITERS:
+        return []
+    advice = (
+        "Look at the pictures and boxes that it learns from (train_batch_*.jpg in "
+        f"{cfg.OUTPUT_DIR}; more: {command_line('visualize_data')} --config-file CONFIG --output "
+        "DIR): boxes beside their objects and mixed-up classes cannot be learned. Then at the "
+        f"learning rate, SOLVER.BASE_LR {solver.BASE_LR:g} for {solver.IMS_PER_BATCH} pictures: "
+        "try three times and a tenth of it, or SOLVER.OPTIMIZER AdamW with a small one. Then at "
+        "what training starts from: MODEL.WEIGHTS, MODEL.BACKBONE.PRETRAINED. "
+        "SOLVER.LOSS_WATCH_ITERS 0 turns this check off."
+    )
+    return [hooks.LossWatch(at=at, advice=advice)]
+
+
 def _evaluation_hooks(
     cfg: CfgNode,
     trainer: Trainer,
@@ -303,6 +330,7 @@ def _main_process_hooks(
     return [
         hooks.ProgressBar(),
         hooks.RecentScalars(),
+        *_loss_watch(cfg),
         hooks.Writing(
             [
                 CommonMetricPrinter(cfg.SOLVER.MAX_ITER),

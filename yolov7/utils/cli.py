@@ -14,6 +14,20 @@ def add_debug_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the stack trace of an error")
 
 
+def command_line(tool: str) -> str:
+    """How a tool is called by whoever runs this process, for advice in messages.
+
+    Args:
+        tool: name of a script in `tools/` without its ending, as `compute_anchors`.
+
+    Returns:
+        `yolov7 compute-anchors` under the console command, else `python tools/compute_anchors.py`.
+    """
+    if sys.argv[0].startswith("yolov7 "):
+        return f"yolov7 {tool.replace('_', '-')}"
+    return f"python tools/{tool}.py"
+
+
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a script's `main` and exit with its code.
 

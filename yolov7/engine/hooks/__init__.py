@@ -10,6 +10,7 @@ from yolov7.engine.hooks.iteration_timer import IterationTimer
 from yolov7.engine.hooks.learning_rate import LearningRate
 from yolov7.engine.hooks.loader_report import LoaderReport
 from yolov7.engine.hooks.loss_phase import LossPhase
+from yolov7.engine.hooks.loss_watch import LossWatch
 from yolov7.engine.hooks.momentum import Momentum
 from yolov7.engine.hooks.pictures import Pictures
 from yolov7.engine.hooks.progress_bar import ProgressBar
@@ -29,6 +30,7 @@ __all__ = [
     "LearningRate",
     "LoaderReport",
     "LossPhase",
+    "LossWatch",
     "Momentum",
     "Pictures",
     "ProgressBar",

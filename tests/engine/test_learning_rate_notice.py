@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from yolov7.config import get_config, load_config
+from yolov7.engine.learning_rate_notice import note_learning_rate
+from yolov7.utils.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def note(caplog, **solver):
+    cfg = get_config()
+    for key, value in solver.items():
+        cfg.SOLVER[key] = value
+    with caplog.at_level(logging.INFO):
+        note_learning_rate(cfg)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_by_how_much_the_rate_would_change(caplog):
+    (message,) = note(
+        caplog, OPTIMIZER="SGD", BASE_LR=0.01, LR_IMS_PER_BATCH=64, IMS_PER_BATCH=16, MAX_ITER=1000
+    )
+    assert "BASE_LR would be 0.0025 (0.25 times)" in message
+    assert "4000 iterations would see as many pictures as 1000" in message
+    assert "Nothing is rescaled" in message and "SOLVER.LR_IMS_PER_BATCH 16" in message
+
+
+def test_adams_rate_grows_with_the_root(caplog):
+    (message,) = note(
+        caplog, OPTIMIZER="AdamW", BASE_LR=1e-4, LR_IMS_PER_BATCH=16, IMS_PER_BATCH=64
+    )
+    assert "BASE_LR would be 0.0002 (2 times)" in message and "square root" in message
+
+
+def test_silent_where_the_batch_is_the_recipes_or_not_known(caplog):
+    assert note(caplog, LR_IMS_PER_BATCH=16, IMS_PER_BATCH=16) == []
+    assert note(caplog, LR_IMS_PER_BATCH=0, IMS_PER_BATCH=16) == []
+    with pytest.raises(ConfigError, match=r"SOLVER.LR_IMS_PER_BATCH: .*got -1"):
+        note(caplog, LR_IMS_PER_BATCH=-1)
+
+
+def test_every_recipe_names_its_own_batch():
+    for path in sorted(CONFIGS.rglob("*.yaml")):
+        if "_base_" not in path.parts:
+            solver = load_config(path).SOLVER
+            assert solver.LR_IMS_PER_BATCH == solver.IMS_PER_BATCH, path
