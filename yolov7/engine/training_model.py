@@ -23,9 +23,13 @@ def build_training_model(cfg: CfgNode) -> nn.Module:
     of all ranks. Names and shapes of the weights stay the same.
 
     Raises:
-        ConfigError: synchronised batch norm is asked for on a device other than CUDA.
+        ConfigError: synchronised batch norm is asked for on a device other than CUDA, or the
+            criterion wants an auxiliary head that the model has not.
     """
     model = build_detector(cfg).to(memory_format=memory_format(cfg))
+    criterion = getattr(model, "criterion", None)
+    if hasattr(criterion, "check_auxiliary"):
+        criterion.check_auxiliary(model.auxiliary_head)
     if cfg.MODEL.SYNC_BATCH_NORM and get_world_size() > 1:
         if torch.device(cfg.MODEL.DEVICE).type != "cuda":
             raise ConfigError(

@@ -149,7 +149,7 @@ def test_the_layers_that_a_config_asks_for():
     head = AnchorHead(cfg, SHAPES)
     # Twice as wide as the neck's maps, with the ELAN nets' activation and YOLOX's epsilon.
     assert [conv.conv.out_channels for conv in head.pre_convs] == [8, 12]
-    assert isinstance(head.pre_convs[0].activation, nn.SiLU)
+    assert isinstance(head.pre_convs[0].act, nn.SiLU)
     assert head.pre_convs[0].norm.eps == 1e-3
     # YOLOv4-tiny's: the map of 384 channels is narrowed, that of 256 widened.
     cfg.MODEL.HEAD.LEVEL_CHANNELS = [256, 512]
@@ -158,5 +158,5 @@ def test_the_layers_that_a_config_asks_for():
     cfg.MODEL.HEAD.BN_EPSILON = 1e-5
     head = AnchorHead(cfg, SHAPES)
     assert [conv.conv.out_channels for conv in head.pre_convs] == [16, 32]
-    assert isinstance(head.pre_convs[0].activation, nn.LeakyReLU)
+    assert isinstance(head.pre_convs[0].act, nn.LeakyReLU)
     assert head.pre_convs[0].norm.eps == 1e-5

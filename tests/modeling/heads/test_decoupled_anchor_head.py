@@ -65,7 +65,7 @@ def test_built_from_a_config():
     head = DecoupledAnchorHead(cfg, SHAPES)
     assert head.anchors.tolist() == ANCHORS
     assert head.class_predictors[1].weight.shape == (2 * 80, 16, 1, 1)
-    assert isinstance(head.stems[0].activation, nn.Mish)
+    assert isinstance(head.stems[0].act, nn.Mish)
     cfg.MODEL.YOLO.ANCHORS = ANCHORS[:1]
     with pytest.raises(ConfigError, match=r"MODEL\.YOLO\.ANCHORS: .*strides \[8, 16\]"):
         DecoupledAnchorHead(cfg, SHAPES)

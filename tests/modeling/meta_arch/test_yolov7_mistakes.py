@@ -95,7 +95,7 @@ def test_the_balance_of_an_auxiliary_criterion_is_counted_too():
 
 
 def test_a_deployed_model_has_no_auxiliary_head():
-    """Released weights lack it: the criterion complains when it is to train, not before."""
+    """Released weights lack it: a training refuses it when it builds the model, others do not."""
     assert build({"MODEL.AUXILIARY_HEAD.CHANNELS": "[]"}, model="yolov7_w6").auxiliary_head is None
 
 

@@ -114,15 +114,24 @@ class AuxiliaryCriterion(nn.Module):
         ]
         return {name: loss * images for name, loss in self._together(*losses).items()}, images
 
-    def _of_batch(
-        self, predictions: DensePredictions, targets: Targets, auxiliary: DensePredictions | None
-    ) -> list[tuple[dict[str, Tensor], Tensor]]:
-        """Sums and counts by level of the lead head, then of the auxiliary head."""
+    @staticmethod
+    def check_auxiliary(auxiliary: nn.Module | DensePredictions | None) -> None:
+        """Refuse a training without an auxiliary head, or without its predictions.
+
+        Raises:
+            ConfigError: it is None.
+        """
         if auxiliary is None:
             raise ConfigError(
                 "MODEL.CRITERION.NAME: AuxiliaryCriterion needs an auxiliary head to train. Set "
                 "MODEL.AUXILIARY_HEAD.CHANNELS, or take AnchorCriterion"
             )
+
+    def _of_batch(
+        self, predictions: DensePredictions, targets: Targets, auxiliary: DensePredictions | None
+    ) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """Sums and counts by level of the lead head, then of the auxiliary head."""
+        self.check_auxiliary(auxiliary)
         if auxiliary.class_logits.shape != predictions.class_logits.shape:
             raise ValueError(
                 f"the auxiliary head predicts {tuple(auxiliary.class_logits.shape)} classes of "
