@@ -11,7 +11,9 @@ def add_model_config(cfg: CfgNode) -> None:
 
     # Value (0-255) of the pixels that pad a batch; the same in every channel.
     model.PADDED_VALUE = 114.0
-    # How overlapping detections are thinned out: "normal" (within a class) or "agnostic".
+    # What becomes of detections that overlap: "normal" (within a class) or "agnostic" suppression,
+    # "cluster" (the same as normal, in parallel), "diou" (spares what has its centre elsewhere),
+    # "soft-linear" and "soft-gaussian" (lose score), "wbf" (boxes are fused). docs/evaluation.md.
     model.NMS_TYPE = "normal"
     # A box is reported with its "best" class (YOLOX, DETR) or with "every" class that reaches the
     # threshold (YOLOv7; Anchor DETR, of which the best pairs of a query and a class are reported).
@@ -37,7 +39,7 @@ def add_model_config(cfg: CfgNode) -> None:
     ]
     # Detections below this score are dropped. Above 0.05 it lowers the measured AP.
     model.YOLO.CONF_THRESHOLD = 0.01
-    # IoU above which the weaker of two detections is dropped.
+    # IoU (DIoU) above which two detections are taken for the same object; "soft-gaussian" has none.
     model.YOLO.NMS_THRESHOLD = 0.65
     # A prediction that overlaps an object by more is not called background.
     # (BestAnchor, UniformMatcher)
