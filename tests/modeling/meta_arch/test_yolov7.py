@@ -289,7 +289,8 @@ def test_detectron2s_door_builds_the_same():
 
 
 def test_parts_that_do_not_fit():
-    with pytest.raises(ConfigError, match=r"DecoupledHead has none\. Fitting: AnchorHead"):
+    expected = r"DecoupledHead predicts boxes without anchors\. Fitting: AnchorHead"
+    with pytest.raises(ConfigError, match=expected):
         build("yolov7", **{"MODEL.HEAD.NAME": "DecoupledHead"})
     taps = {"MODEL.AUXILIARY_HEAD.CHANNELS": "[8, 8, 8]", "MODEL.NECK.NAME": "CSPPAFPN"}
     with pytest.raises(ConfigError, match=r"the neck CSPPAFPN has no taps"):
