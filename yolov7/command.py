@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "visualize-results": ("tools/visualize_results.py",),
     "compute-anchors": ("tools/compute_anchors.py",),
     "analyze": ("tools/analyze_model.py",),
+    "model-matrix": ("tools/model_matrix.py",),
     "benchmark": ("tools/benchmark.py",),
     "convert-dataset": ("tools/convert_dataset.py",),
     "convert-weights": ("tools/convert_weights.py",),

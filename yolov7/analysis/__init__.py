@@ -14,6 +14,16 @@ from yolov7.analysis.inference_speed import (
 )
 from yolov7.analysis.loader_speed import seconds_per_batch, warm_up_batches
 from yolov7.analysis.loader_verdict import LoaderVerdict, judge_loader
+from yolov7.analysis.model_matrix import (
+    RECIPES,
+    Cost,
+    cell_config,
+    matrix_backbones,
+    matrix_necks,
+    matrix_tables,
+    measure_matrix,
+    own_entries,
+)
 from yolov7.analysis.model_statistics import (
     ModelStatistics,
     PartStatistics,
@@ -27,6 +37,8 @@ from yolov7.analysis.timing import alternate, compare, summarize
 
 __all__ = [
     "INFERENCE_VARIANTS",
+    "RECIPES",
+    "Cost",
     "FamilyMember",
     "InferenceVariant",
     "LoaderVerdict",
@@ -35,6 +47,7 @@ __all__ = [
     "alternate",
     "analyze_config",
     "analyze_model",
+    "cell_config",
     "compare",
     "compare_inference",
     "count_flops",
@@ -43,7 +56,12 @@ __all__ = [
     "inference_function",
     "judge_loader",
     "markdown_table",
+    "matrix_backbones",
+    "matrix_necks",
+    "matrix_tables",
+    "measure_matrix",
     "measure_member",
+    "own_entries",
     "seconds_per_batch",
     "summarize",
     "synthetic_samples",

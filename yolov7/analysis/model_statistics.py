@@ -110,8 +110,10 @@ def count_parameters(module: nn.Module | None) -> int:
     return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())
 
 
-# Operations that torch's counter does not know.
-_OTHER_FLOPS = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
+def flop_counter() -> FlopCounterMode:
+    """torch's counter of operations, silent, which knows deformable convolutions too."""
+    others = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
+    return FlopCounterMode(display=False, custom_mapping=others)
 
 
 @torch.enable_grad()
@@ -129,7 +131,7 @@ def count_flops(model: Detector, batch_size: tuple[int, int]) -> Counter[str]:
     image = torch.empty((1, len(model.pixel_mean), *batch_size), dtype=model.pixel_mean.dtype)
     images = ImageList(image.to(model.device), [batch_size])
     hooks = []
-    with FlopCounterMode(display=False, custom_mapping=_OTHER_FLOPS) as counter:
+    with flop_counter() as counter:
         for name, part in model.named_children():
 
             def before(module: nn.Module, args: Any, name: str = name) -> None:
