@@ -30,6 +30,7 @@ def test_counts() -> None:
     assert predictions.num_classes == 5
     assert predictions.num_cells == 8
     assert predictions.num_anchors == 3
+    assert predictions.frame().tolist() == [24.0, 16.0]
 
 
 @pytest.mark.parametrize(

@@ -353,3 +353,17 @@ def test_the_config_reaches_every_part() -> None:
     assert criterion.label_smoothing == 0.1
     weights = [0.05 * 0.75, 0.7 * 0.75 / 2, 0.3 * 0.75 / 4]
     assert list(criterion.loss_weights.values()) == pytest.approx(weights)
+
+
+def test_ignored_places_have_no_objectness() -> None:
+    def assigner(predictions: DensePredictions, boxes: Tensor, targets: Targets) -> Assignment:
+        ignored = torch.tensor([[False, True, True, False, False]])
+        return replace(fixed([0], [0])(predictions, boxes, targets), ignored=ignored)
+
+    targets = objects([[0, 0, 8, 8]], [0])
+    criterion = make_criterion(
+        assigner=assigner, loss_weights=ONES, level_balance=(1.0, 1.0), batch_size=1
+    )
+    # Means over all places of a level: half of the first one's cost nothing.
+    found = criterion(two_levels(), targets)["loss_objectness"].item()
+    assert found == pytest.approx((0.5 + 1) * LN2)

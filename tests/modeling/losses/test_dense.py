@@ -261,3 +261,22 @@ def test_the_normalizer_counts_all_ranks(monkeypatch) -> None:
     assert several.tolist() == [5.0, 2.0, 2.5]
     monkeypatch.setattr(normalization.distributed, "all_reduce", lambda count: None)
     assert normalization.rank_normalizer(0, like=like).item() == 0.5
+
+
+def test_ignored_places_have_no_objectness(yolox_recipe) -> None:
+    predictions, targets = yolox_recipe.predictions, yolox_recipe.targets
+    ignored = torch.zeros_like(predictions.objectness_logits, dtype=torch.bool)
+    ignored[1, 5:9] = True
+
+    def assigner(*arguments) -> Assignment:
+        return replace(Assignment.empty("cpu", torch.float32), ignored=ignored)
+
+    plain = make_criterion(assigner=lambda *_: Assignment.empty("cpu", torch.float32))
+    difference = (
+        plain(predictions, targets)["loss_objectness"]
+        - make_criterion(assigner=assigner)(predictions, targets)["loss_objectness"]
+    )
+    logits = predictions.objectness_logits[1, 5:9]
+    # Background costs -ln(1 - p); nothing divides it, as there are no pairs.
+    expected = -(1 - logits.sigmoid()).log().sum()
+    assert difference.item() == pytest.approx(expected.item(), rel=1e-3)
