@@ -37,6 +37,7 @@ def test_schedule_and_classes_are_consistent(path: Path) -> None:
     assert (solver.LAST_PHASE_ITERS > 0) == has_last_phase
     assert solver.LAST_PHASE_ITERS < solver.MAX_ITER
     assert solver.BASE_LR_END < solver.BASE_LR
+    assert solver.LR_IMS_PER_BATCH == solver.IMS_PER_BATCH
     names = cfg.DATASETS.CLASS_NAMES
     assert not names or len(names) == cfg.MODEL.YOLO.CLASSES
 

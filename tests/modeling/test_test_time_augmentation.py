@@ -166,6 +166,20 @@ def test_the_picture_itself_as_only_view_is_the_plain_result():
     assert not torch.equal(more[0].scores, expected[0].scores[: len(more[0])])
 
 
+@pytest.mark.parametrize("kind", NMS_TYPES)
+def test_every_kind_of_suppression_with_one_view_and_with_several(kind):
+    detector = real_detector()
+    detector.postprocessor.nms = partial(NMS_TYPES[kind], threshold=0.6)
+    samples = [{"image": torch.rand(3, 64, 96) * 255}]
+    with torch.no_grad():
+        plain = detector(samples)[0]["instances"]
+    assert len(plain) > 0
+    assert_same(detect(detector, [View()], *samples)[0], plain)
+    (several,) = detect(detector, AUTHORS, *samples)
+    assert 0 < len(several) <= detector.postprocessor.max_detections
+    assert (several.scores.diff() <= 0).all()
+
+
 def test_models_it_does_not_fit(bright_detector):
     with pytest.raises(ConfigError, match=r"TEST.AUG.ENABLED: a Linear cannot.*ENABLED False"):
         with_views(nn.Linear(1, 1), AUTHORS)
