@@ -130,3 +130,24 @@ def test_detectron2s_keys_count_with_the_short_side_only() -> None:
     assert changed_but_not_honoured(cfg) == ["INPUT.MAX_SIZE_TRAIN", "INPUT.MIN_SIZE_TEST"]
     cfg.INPUT.RESIZE = "short_side"
     assert changed_but_not_honoured(cfg) == []
+
+
+def test_stretched_pictures_have_the_size_in_training_and_evaluation(cfg, records) -> None:
+    cfg.INPUT.RESIZE, cfg.INPUT.INPUT_SIZE = "stretch", [40, 72]
+    cfg.INPUT.MOSAIC_AND_MIXUP.ENABLED = cfg.INPUT.RANDOM_AFFINE.ENABLED = False
+    assert build_test_mapper(cfg)(records[3])["image"].shape == (3, 40, 72)
+    train = build_train_mapper(cfg, records, seed=0)
+    assert train(records[3], np.random.default_rng(0))["image"].shape == (3, 40, 72)
+    sample = build_validation_mapper(cfg)(records[0])
+    x, y, width, height = records[0]["annotations"][0]["bbox"]  # of a picture of 48x64
+    expected = np.array([x, y, x + width, y + height]) * np.tile([72 / 64, 40 / 48], 2)
+    np.testing.assert_allclose(sample["instances"].gt_boxes.tensor[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("section", ["RANDOM_AFFINE", "RESIZE_OR_CROP"])
+def test_what_does_not_go_with_stretching(cfg, section) -> None:
+    cfg.INPUT.RESIZE = "stretch"
+    cfg.INPUT.RANDOM_AFFINE.ENABLED = cfg.INPUT.RESIZE_OR_CROP.ENABLED = False
+    cfg.INPUT[section].ENABLED = True
+    with pytest.raises(ConfigError, match=rf"INPUT\.{section} .* INPUT\.RESIZE is \"stretch\""):
+        build_sizing(cfg)

@@ -34,7 +34,12 @@ _relu = partial(nn.ReLU, inplace=True)
 
 
 def stage_strides(res5_dilation: int) -> dict[str, int]:
-    """{name: stride} of the stages, shallow to deep; a dilated last one keeps the one before's."""
+    """{name: stride} of the stages, shallow to deep; a dilated last one keeps the one before's.
+
+    Raises:
+        ConfigError: the dilation is neither 1 nor 2.
+    """
+    expect(res5_dilation in (1, 2), "MODEL.RESNETS.RES5_DILATION", "1 or 2", res5_dilation)
     return {"res2": 4, "res3": 8, "res4": 16, "res5": 32 // res5_dilation}
 
 
@@ -133,7 +138,6 @@ class ResNet(StagedBackbone):
         Raises:
             ConfigError: a stage, dilation or place to freeze does not exist.
         """
-        expect(res5_dilation in (1, 2), "MODEL.RESNETS.RES5_DILATION", "1 or 2", res5_dilation)
         expect(0 <= freeze_at <= 5, "MODEL.BACKBONE.FREEZE_AT", "0 to 5 for a ResNet", freeze_at)
         strides = stage_strides(res5_dilation)
         super().__init__(
