@@ -29,6 +29,8 @@ kinds:
 Scores of the models should mean the same: a model that is surer of itself wins. --weights can
 balance that, best found on data that nothing is reported on. For wbf let evaluations keep weak
 detections (MODEL.YOLO.CONF_THRESHOLD 0.01 or below): those that agree with others count.
+wbf also averages detections of one file that overlap by more, which costs AP: let --iou-threshold
+be no lower than the threshold that the models' own suppression had (MODEL.YOLO.NMS_THRESHOLD).
 Masks are kept by nms and soft; wbf knows boxes only.
 
 examples:
