@@ -128,6 +128,32 @@ def test_published_detr_models(name, multiply_adds):
     assert found.gflops / 2 == pytest.approx(multiply_adds, abs=0.006)
 
 
+# The authors' YOLOF at 80 classes: size, parameters, the same with norms folded, operations.
+PUBLISHED_YOLOF = {
+    "yolof_r50_dc5": ([800, 1344], 44_504_766, 44_516_990, 436.0237),
+    "yolof_cspdarknet53_dc5": ([608, 608], 48_266_078, 48_227_934, 174.1709),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED_YOLOF)
+def test_published_yolof_models(name):
+    size, parameters, deployed, gflops = PUBLISHED_YOLOF[name]
+    cfg = load_config(CONFIGS / f"{name}.yaml", ["INPUT.INPUT_SIZE", str(size)])
+    found = analyze_config(cfg)
+    assert found.input_size == tuple(size)
+    assert (found.parameters, found.parameters_deploy) == (parameters, deployed)
+    assert found.gflops == found.gflops_deploy == pytest.approx(gflops, abs=5e-5)
+
+
+@pytest.mark.parametrize("name", PUBLISHED_YOLOF)
+def test_parameters_of_published_yolof_models(name):
+    cfg = load_config(CONFIGS / f"{name}.yaml", ["MODEL.DEVICE", "meta"])
+    with torch.device("meta"):
+        model = build_detector(cfg)
+    assert count_parameters(model) == PUBLISHED_YOLOF[name][1]
+
+
 def test_operations_of_one_convolution_by_hand():
     cfg = config(WIDTH_MUL=0.125, DEPTH_MUL=0.0)
     cfg.MODEL.DEVICE = "cpu"
