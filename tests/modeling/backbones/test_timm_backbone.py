@@ -150,6 +150,12 @@ def test_maps_of_larger_models(name):
     check_maps(name, LARGE_FAMILIES[name], (75, 101))
 
 
+def test_maps_of_a_model_whose_first_map_timm_leaves_out():
+    # timm numbers DLA's maps from that of stride 1, which it does not return unasked.
+    table = {"c2": (4, 64), "c3": (8, 64), "c4": (16, 128), "c5": (32, 256)}
+    check_maps("dla46_c", table, (64, 96))
+
+
 def test_only_the_asked_strides_and_nothing_deeper():
     backbone = TimmBackbone(name="resnet18", strides=(16, 4), in_channels=1)
     assert list(backbone.output_shape()) == ["c2", "c4"]

@@ -106,7 +106,7 @@ class TimmBackbone(Backbone):
             raise ConfigError(
                 f"MODEL.TIMM.NORM: {name} has no batch norm to freeze; leave it empty"
             )
-        built = maps[: chosen[-1].index + 1]
+        built = [feature for feature in maps if feature.index <= chosen[-1].index]
         self._frozen = list(_leading_to(self.body, built, freeze_at, name))
         for module in self._frozen_modules():
             module.requires_grad_(False)

@@ -47,7 +47,7 @@ class FeatureMap:
     Attributes:
         name: `c` and the level, the logarithm of the stride that the model has by design: `c2` has
             stride 4, and `c5` stride 32, or 16 where `output_stride` keeps it at that.
-        index: its place among the model's maps, shallow to deep.
+        index: what timm calls it; ascends from shallow to deep, and may begin above 0.
         module: name of the module that it comes from.
         stride, channels: of the map.
     """
@@ -97,10 +97,10 @@ def feature_maps(
     info = model.feature_info
     # Levels count from the first map: a map whose stride `output_stride` has reduced stays c5.
     first = round(math.log2(info.reduction()[0]))
-    maps = zip(info.module_name(), info.reduction(), info.channels(), strict=True)
+    columns = (info.out_indices, info.module_name(), info.reduction(), info.channels())
     return [
-        FeatureMap(f"c{first + index}", index, module, stride, channels)
-        for index, (module, stride, channels) in enumerate(maps)
+        FeatureMap(f"c{first + level}", *of_map)
+        for level, of_map in enumerate(zip(*columns, strict=True))
     ]
 
 
