@@ -20,6 +20,7 @@ from yolov7.modeling.losses.elementwise import (
     elementwise_losses,
     term_weights,
 )
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY
@@ -215,11 +216,7 @@ class AnchorCriterion(nn.Module):
     def _of_batch(
         self, predictions: DensePredictions, targets: Targets, auxiliary: None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        if auxiliary is not None:
-            raise ConfigError(
-                "MODEL.CRITERION.NAME: AnchorCriterion has no losses for an auxiliary head. Take "
-                "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        refuse_auxiliary(self, auxiliary)
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             assignment, _ = self.assign(predictions, targets)

@@ -22,6 +22,7 @@ from yolov7.modeling.losses.elementwise import (
     elementwise_losses,
     term_weights,
 )
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.losses.regression import Centers, DecodedBoxes, Pairs, RegressionTerm, Sizes
 from yolov7.modeling.predictions import DensePredictions
@@ -212,11 +213,7 @@ class ClassicCriterion(nn.Module):
         name = type(self).__name__
         if predictions.objectness_logits is None:
             raise ValueError(f"{name} needs predictions with objectness_logits")
-        if auxiliary is not None:
-            raise ConfigError(
-                f"MODEL.CRITERION.NAME: {name} has no losses for an auxiliary head. Take "
-                "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        refuse_auxiliary(self, auxiliary)
         levels = len(predictions.level_sizes)
         if levels != len(self.level_balance):
             raise ConfigError(

@@ -15,11 +15,11 @@ from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
 from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses, term_weights
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
-from yolov7.utils.errors import ConfigError
 
 LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class", "loss_l1")
 
@@ -138,11 +138,7 @@ class DenseCriterion(nn.Module):
         """
         if predictions.objectness_logits is None:
             raise ValueError("DenseCriterion needs predictions with objectness_logits")
-        if auxiliary is not None:
-            raise ConfigError(
-                "MODEL.CRITERION.NAME: DenseCriterion has no losses for an auxiliary head. Take "
-                "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        refuse_auxiliary(self, auxiliary)
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             return self._sums(predictions, targets)

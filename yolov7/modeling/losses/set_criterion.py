@@ -14,6 +14,7 @@ from yolov7.modeling.build import build_assigner, find_component
 from yolov7.modeling.losses.diagnostics import log_matching
 from yolov7.modeling.losses.elementwise import ElementwiseLoss
 from yolov7.modeling.losses.mask import dice, mask_focal, upsampled
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import global_count
 from yolov7.modeling.losses.set_classes import (
     FocalClassLoss,
@@ -28,7 +29,6 @@ from yolov7.modeling.query_scores import QueryScores, query_scores
 from yolov7.modeling.registries import CRITERION_REGISTRY, LOSS_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import cxcywh_to_xyxy
-from yolov7.utils.errors import ConfigError
 from yolov7.utils.names import look_up
 
 LOSS_NAMES = ("loss_class", "loss_l1", "loss_box")
@@ -187,11 +187,7 @@ class SetCriterion(nn.Module):
         self, predictions: QueryPredictions, targets: Targets, auxiliary: None
     ) -> dict[str, Tensor]:
         """Weighted sums ``(L,)`` of each loss over each layer; of masks ``(1,)``."""
-        if auxiliary is not None:
-            raise ConfigError(
-                "MODEL.CRITERION.NAME: SetCriterion has no losses for an auxiliary head. Set "
-                "MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        refuse_auxiliary(self, auxiliary)
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             queries = self.assigner(predictions, targets)

@@ -15,11 +15,11 @@ from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
 from yolov7.modeling.losses.diagnostics import log_assignment
 from yolov7.modeling.losses.elementwise import ElementwiseLoss, elementwise_losses, term_weights
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
-from yolov7.utils.errors import ConfigError
 
 LOSS_NAMES = ("loss_box", "loss_class")
 
@@ -133,11 +133,7 @@ class YOLOFCriterion(nn.Module):
     ) -> tuple[dict[str, Tensor], Tensor]:
         if predictions.objectness_logits is not None:
             raise ValueError("YOLOFCriterion would leave objectness_logits untrained")
-        if auxiliary is not None:
-            raise ConfigError(
-                "MODEL.CRITERION.NAME: YOLOFCriterion has no losses for an auxiliary head. Set "
-                "MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        refuse_auxiliary(self, auxiliary)
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions = predictions.at_least_float32()
             assignment = self._assign(predictions, targets)
