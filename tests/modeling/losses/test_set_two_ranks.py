@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 TWO_RANKS = """
@@ -58,13 +54,6 @@ distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_ranks_give_the_gradients_of_one(assignment_cases, tmp_path) -> None:
+def test_two_ranks_give_the_gradients_of_one(run_two_ranks) -> None:
     """With unequal shares, without objects on one rank, and without any."""
-    script = tmp_path / "rank.py"
-    script.write_text(TWO_RANKS, encoding="utf-8")
-    folder = Path(assignment_cases.__file__).parent
-    ranks = [
-        subprocess.Popen([sys.executable, script, folder, tmp_path / "meeting", str(rank)])
-        for rank in range(2)
-    ]
-    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
+    run_two_ranks(TWO_RANKS)
