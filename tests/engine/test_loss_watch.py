@@ -11,7 +11,6 @@ from yolov7.config import load_config
 from yolov7.d2 import EventStorage
 from yolov7.engine.hooks import LossWatch
 from yolov7.engine.setup import _loss_watch
-from yolov7.utils.errors import ConfigError
 
 
 def watch(losses, *, at=200, start=0, state=None, skipped=()):
@@ -90,8 +89,6 @@ def test_when_a_run_is_watched():
     assert at("SOLVER.LOSS_WATCH_ITERS", "0") == []
     assert at("SOLVER.MAX_ITER", "620") == []
     assert at("SOLVER.LOSS_WATCH_ITERS", "100") == [200]
-    with pytest.raises(ConfigError, match=r"LOSS_WATCH_ITERS: expected 0 .*at least 100, got 99"):
-        at("SOLVER.LOSS_WATCH_ITERS", "99")
     (hook,) = _loss_watch(load_config("digits/yolox_nano"))
     for word in ("tools/visualize_data.py", "SOLVER.BASE_LR 0.04 for 16", "MODEL.WEIGHTS"):
         assert word in hook._advice

@@ -81,6 +81,8 @@ def test_ignored_keys_are_named(cfg, caplog):
         ("SOLVER.LOG_PERIOD", 0, "LOG_PERIOD must be at least 1"),
         ("SOLVER.EARLY_STOPPING_PATIENCE", -1, "PATIENCE must be 0 .never. or more, got -1"),
         ("SOLVER.EARLY_STOPPING_PATIENCE", 2, "there are none during training: set DATASETS.TEST"),
+        ("SOLVER.LR_IMS_PER_BATCH", -1, r"LR_IMS_PER_BATCH: .*got -1"),
+        ("SOLVER.LOSS_WATCH_ITERS", 99, "WATCH_ITERS: expected 0 .*at least 100, got 99"),
         ("SOLVER.AMP.DTYPE", "bfloat", "Did you mean 'bfloat16'"),
         ("SOLVER.ON_NONFINITE_LOSS", "halt", "there is no 'halt'"),
         ("MODEL.MEMORY_FORMAT", "nchw", "must be 'contiguous' or 'channels_last'"),

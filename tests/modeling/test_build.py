@@ -58,3 +58,13 @@ def test_parts_for_other_predictions_are_refused(section, name, of_queries, mess
     build = {"ASSIGNER": build_assigner, "CRITERION": build_criterion}[section]
     with pytest.raises(ConfigError, match=f"MODEL.{section}.NAME: {name} is {message}"):
         build(cfg, of_queries=of_queries)
+
+
+@pytest.mark.parametrize("family", ["YOLOX", "YOLOV4", "YOLOF"])
+def test_families_without_an_auxiliary_head_do_not_ignore_it(family):
+    cfg = get_config()
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.AUXILIARY_HEAD.CHANNELS = family, [8, 8, 8]
+    with pytest.raises(
+        ConfigError, match=rf"CHANNELS: expected \[\] for META_ARCHITECTURE {family}"
+    ):
+        build_detector(cfg)

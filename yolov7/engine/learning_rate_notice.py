@@ -6,7 +6,6 @@ import logging
 import math
 
 from yolov7.d2 import CfgNode
-from yolov7.utils.expectations import expect
 
 logger = logging.getLogger(__name__)
 
@@ -16,13 +15,9 @@ def note_learning_rate(cfg: CfgNode) -> None:
 
     Both common rules are told: for SGD the rate grows with the batch (arXiv:1706.02677), for Adam
     and its kin with the batch's square root. Nothing is changed.
-
-    Raises:
-        ConfigError: `SOLVER.LR_IMS_PER_BATCH` is negative.
     """
     solver = cfg.SOLVER
     chosen_for, batch = solver.LR_IMS_PER_BATCH, solver.IMS_PER_BATCH
-    expect(chosen_for >= 0, "SOLVER.LR_IMS_PER_BATCH", "0 (unknown) or a batch", chosen_for)
     if chosen_for in (0, batch):
         return
     ratio = batch / chosen_for

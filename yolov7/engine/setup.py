@@ -210,6 +210,11 @@ def _check_numbers(cfg: CfgNode) -> None:
         raise ConfigError(f"SOLVER.LOG_PERIOD must be at least 1, got {cfg.SOLVER.LOG_PERIOD}.")
     if cfg.TEST.VALIDATION_LOSS and not cfg.DATASETS.TEST:
         raise ConfigError("TEST.VALIDATION_LOSS is True, but DATASETS.TEST names no data set.")
+    batch, watched = cfg.SOLVER.LR_IMS_PER_BATCH, cfg.SOLVER.LOSS_WATCH_ITERS
+    expect(batch >= 0, "SOLVER.LR_IMS_PER_BATCH", "0 (unknown) or a batch", batch)
+    least = 2 * hooks.LossWatch.WINDOW
+    fits = watched == 0 or watched >= least
+    expect(fits, "SOLVER.LOSS_WATCH_ITERS", f"0 (never) or at least {least}", watched)
     patience = cfg.SOLVER.EARLY_STOPPING_PATIENCE
     if patience < 0:
         raise ConfigError(
@@ -253,14 +258,9 @@ def _loss_phase(cfg: CfgNode, loss_weights: dict[str, float]) -> HookBase:
 
 def _loss_watch(cfg: CfgNode) -> list[HookBase]:
     solver = cfg.SOLVER
-    iterations, at_least = solver.LOSS_WATCH_ITERS, 2 * hooks.LossWatch.WINDOW
-    expect(
-        iterations == 0 or iterations >= at_least,
-        "SOLVER.LOSS_WATCH_ITERS", f"0 (never) or at least {at_least}", iterations,
-    )  # fmt: skip
-    at = solver.WARMUP_ITERS + iterations
+    at = solver.WARMUP_ITERS + solver.LOSS_WATCH_ITERS
     # The last phase has a loss term more.
-    if iterations == 0 or at > solver.MAX_ITER - solver.LAST_PHASE_ITERS:
+    if solver.LOSS_WATCH_ITERS == 0 or at > solver.MAX_ITER - solver.LAST_PHASE_ITERS:
         return []
     advice = (
         "Look at the pictures and boxes that it learns from (train_batch_*.jpg in "

@@ -21,6 +21,7 @@ from yolov7.modeling.registries import (
     POSTPROCESSOR_REGISTRY,
 )
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 from yolov7.utils.names import suggest
 
 
@@ -61,6 +62,21 @@ def build_neck(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
 def build_head(cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> nn.Module:
     """Build the head `MODEL.HEAD.NAME` on a neck's `output_shape()`."""
     return find_component(HEAD_REGISTRY, cfg.MODEL.HEAD.NAME, "MODEL.HEAD.NAME")(cfg, input_shape)
+
+
+def refuse_auxiliary_head(cfg: CfgNode, *, because: str = "") -> None:
+    """Make sure that no auxiliary head is asked for where the family would leave it out.
+
+    Args:
+        cfg: the config.
+        because: why the family has none, added to its name.
+
+    Raises:
+        ConfigError: `MODEL.AUXILIARY_HEAD.CHANNELS` has widths.
+    """
+    widths = cfg.MODEL.AUXILIARY_HEAD.CHANNELS
+    wanted = f"[] for META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE}{because}"
+    expect(not widths, "MODEL.AUXILIARY_HEAD.CHANNELS", wanted, widths)
 
 
 def build_dense_head(

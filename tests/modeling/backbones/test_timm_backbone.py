@@ -171,6 +171,23 @@ def test_every_parameter_of_a_shortened_model_is_used(name):
     assert not [n for n, parameter in backbone.named_parameters() if parameter.grad is None]
 
 
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        pytest.param("hrnet_w18_small", 64, marks=pytest.mark.slow),
+        ("efficientvim_m1", 64),
+        ("pit_ti_224", 224),
+    ],
+)
+def test_what_no_map_depends_on_does_not_train(name, side):
+    """HRNets, for one, keep all branches of their last stage, whatever maps are asked for."""
+    backbone = TimmBackbone(name=name, strides=(16,)).train()
+    sum(values.sum() for values in backbone(torch.randn(2, 3, side, side)).values()).backward()
+    trained = {n for n, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert trained == {n for n, p in backbone.named_parameters() if p.grad is not None}
+    assert 0 < len(trained) < len(list(backbone.parameters()))
+
+
 @pytest.mark.parametrize("name", ["resnet18", "pvt_v2_b0", "efficientnet_b0", "regnetx_004"])
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_frozen_is_what_leads_to_a_map(name, level):

@@ -187,12 +187,12 @@ def test_sums_and_counts_of_a_batch_are_those_of_its_images(assignment_cases) ->
     )
     for assigner in (OTA(), AnchorRatio()):
         criterion = make_criterion(assigner=assigner)
-        sums, counts = criterion.level_sums(*case, criterion.assign(*case)[0])
+        sums, counts = criterion.pair_sums(*case, criterion.assign(*case)[0])
         parts = []
         for image in range(3):
             single, targets, _ = assignment_cases.image_of(case, image)
             parts.append(
-                criterion.level_sums(single, targets, criterion.assign(single, targets)[0])
+                criterion.pair_sums(single, targets, criterion.assign(single, targets)[0])
             )
         assert counts.tolist() == sum(count for _, count in parts).tolist()
         assert counts[-1].item() == 3

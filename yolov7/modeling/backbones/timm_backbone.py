@@ -20,6 +20,7 @@ from yolov7.modeling.backbones.timm_models import (
     feature_maps,
     names_without_decay,
     place_in,
+    unused_parameters,
     with_offsets_of,
 )
 from yolov7.modeling.backbones.timm_weights import pretrained_state
@@ -111,6 +112,8 @@ class TimmBackbone(Backbone):
         for module in self._frozen_modules():
             module.requires_grad_(False)
         self.train(self.training)
+        for unused in unused_parameters(self.body, name, in_channels=in_channels):
+            self.body.get_parameter(unused).requires_grad_(False)
 
         if weights and not pretrained:
             raise ConfigError(

@@ -25,10 +25,12 @@ class Family:
     Attributes:
         arguments: for the constructor, as (name, value).
         side_multiple: sides of the images must be multiples of it.
+        keeps_unused: timm leaves parameters in its models that no map depends on.
     """
 
     arguments: tuple[tuple[str, Any], ...] = ()
     side_multiple: int = 1
+    keeps_unused: bool = False
 
 
 # By the module of timm that defines the family; those not listed need nothing.
@@ -37,6 +39,9 @@ FAMILIES = {
     "swin_transformer": Family(arguments=(("strict_img_size", False),), side_multiple=4),
     "swin_transformer_v2": Family(arguments=(("strict_img_size", False),), side_multiple=4),
     "vision_transformer": Family(arguments=_ANY_SIZE),
+    "hrnet": Family(keeps_unused=True),
+    "efficientvim": Family(keeps_unused=True),
+    "pit": Family(keeps_unused=True),
 }
 
 
@@ -166,6 +171,33 @@ def with_offsets_of(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Ten
     marks = [f"{n}.offsets." for n, m in model.named_modules() if isinstance(m, DeformConv2d)]
     own = {entry: v for entry, v in model.state_dict().items() if entry.startswith(tuple(marks))}
     return {**own, **state}
+
+
+def unused_parameters(model: nn.Module, name: str, *, in_channels: int) -> list[str]:
+    """Parameters that no map depends on, of families that have some.
+
+    Distributed training would wait for their gradients.
+
+    Args:
+        model: what `create_features` has made of it, on any device; it is not run there.
+        name: a model of timm.
+        in_channels: C of the images.
+    """
+    if not family_of(name).keeps_unused:
+        return []
+    import timm
+
+    buffers = {n: torch.empty_like(b, device="meta") for n, b in model.named_buffers()}
+    parameters = {
+        n: torch.empty_like(p, device="meta").requires_grad_() for n, p in model.named_parameters()
+    }
+    size = timm.get_pretrained_cfg(name).input_size[1:]
+    image = torch.empty(1, in_channels, *size, device="meta")
+    with torch.enable_grad():
+        maps = torch.func.functional_call(model, {**buffers, **parameters}, (image,))
+        total = sum(values.sum() for values in maps)
+        gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    return [entry for entry, x in zip(parameters, gradients, strict=True) if x is None]
 
 
 def place_in(names: Collection[str], name: str) -> str | None:

@@ -6,26 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from yolov7.d2 import CfgNode, configurable
 from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
-from yolov7.modeling.losses.diagnostics import log_assignment
+from yolov7.modeling.losses.assigned import AssignedCriterion
 from yolov7.modeling.losses.elementwise import (
     ElementwiseLoss,
     check_level_balance,
+    check_levels,
     elementwise_losses,
     term_weights,
 )
-from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
-from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions, certain_if_single
 from yolov7.modeling.registries import CRITERION_REGISTRY
 from yolov7.modeling.targets import Targets
-from yolov7.utils.errors import ConfigError
 from yolov7.utils.expectations import expect
 
 LOSS_NAMES = ("loss_box", "loss_objectness", "loss_class")
@@ -63,7 +61,7 @@ def scaled_weights(
 
 
 @CRITERION_REGISTRY.register()
-class AnchorCriterion(nn.Module):
+class AnchorCriterion(AssignedCriterion):
     """Compares an anchor head's predictions with targets, level by level.
 
     With the pairs of the assigner (YOLOv7, arXiv 2207.02696, as its authors' code has it):
@@ -83,17 +81,12 @@ class AnchorCriterion(nn.Module):
     on one rank. (The authors' ranks average over their own pairs.) With accumulated gradients each
     part of the batch is averaged on its own.
 
-    All keys are always there: without pairs, or with weight 0, a loss is a zero that hangs on the
-    graph, so that distributed training never waits for a missing gradient.
-
     One more difference from the authors' code: where several objects have a pair with one
     prediction, its objectness target is the *largest* of theirs. There the last one written stays,
     which depends on the device.
 
     Attributes:
-        loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
         trains_single_class: False: the postprocessor must not read a single class's logit.
-        compares_auxiliary: False: it has no losses for an auxiliary head.
 
     Args:
         assigner: called with predictions, decoded boxes and targets.
@@ -112,7 +105,6 @@ class AnchorCriterion(nn.Module):
     """
 
     trains_single_class = False
-    compares_auxiliary = False
 
     @configurable
     def __init__(
@@ -129,15 +121,15 @@ class AnchorCriterion(nn.Module):
         iou_share: float = 1.0,
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
-        if set(loss_weights) != set(LOSS_NAMES):
-            raise ValueError(f"loss_weights has {sorted(loss_weights)}, expected {LOSS_NAMES}")
-        self.assigner = assigner
-        self.box_coder = box_coder
+        super().__init__(
+            assigner=assigner,
+            box_coder=box_coder,
+            loss_weights=loss_weights,
+            loss_names=LOSS_NAMES,
+        )
         self.box_loss = box_loss
         self.class_loss = class_loss
         self.objectness_loss = objectness_loss
-        self.loss_weights = dict(loss_weights)
         self.level_balance = tuple(level_balance)
         self.batch_size = batch_size
         self.iou_share = iou_share
@@ -171,27 +163,6 @@ class AnchorCriterion(nn.Module):
             "label_smoothing": criterion.LABEL_SMOOTHING,
         }
 
-    def forward(
-        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
-    ) -> dict[str, Tensor]:
-        """Weighted losses of a batch.
-
-        Args:
-            predictions: of B images, with objectness. Half precision is raised.
-            targets: M objects of the same images.
-            auxiliary: must be None; see ``AuxiliaryCriterion`` for an auxiliary head's losses.
-
-        Returns:
-            ``{name: scalar}`` for each of ``LOSS_NAMES``; their sum is the loss.
-
-        Raises:
-            ValueError: for predictions without objectness.
-            ConfigError: for auxiliary predictions, or another number of levels than
-                ``level_balance`` has.
-        """
-        sums, counts = self._of_batch(predictions, targets, auxiliary)
-        return self.average(sums, rank_normalizer(counts, like=counts))
-
     def sums(
         self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
     ) -> tuple[dict[str, Tensor], int]:
@@ -208,54 +179,35 @@ class AnchorCriterion(nn.Module):
         Raises:
             as for a call.
         """
-        sums, counts = self._of_batch(predictions, targets, auxiliary)
+        sums, counts = self.compare(predictions, targets, auxiliary)
         images = predictions.num_images
         losses = self.average(sums, counts.clamp(min=1))
         return {name: loss * images for name, loss in losses.items()}, images
 
-    def _of_batch(
-        self, predictions: DensePredictions, targets: Targets, auxiliary: None
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        refuse_auxiliary(self, auxiliary)
-        with torch.autocast(predictions.class_logits.device.type, enabled=False):
-            predictions = predictions.at_least_float32()
-            assignment, _ = self.assign(predictions, targets)
-            log_assignment(assignment, targets)
-            return self.level_sums(predictions, targets, assignment)
-
     @torch.no_grad()
     def assign(self, predictions: DensePredictions, targets: Targets) -> tuple[Assignment, Tensor]:
-        """The assigner's pairs, and the decoded boxes ``(B, P, 4)`` they were chosen by."""
-        boxes = self.box_coder.decode(predictions.box_deltas, *predictions.places())
-        return self.assigner(certain_if_single(predictions), boxes, targets), boxes
+        """As its base; a single class, which is not trained, looks certain to the assigner."""
+        return super().assign(certain_if_single(predictions), targets)
 
-    def level_sums(
+    def check(self, predictions: DensePredictions) -> None:
+        """Refuse predictions without objectness, or of another number of levels.
+
+        Raises:
+            ValueError, ConfigError: as for a call.
+        """
+        super().check(predictions)
+        check_levels(self.level_balance, predictions)
+
+    def pair_sums(
         self, predictions: DensePredictions, targets: Targets, assignment: Assignment
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The losses before they are averaged.
-
-        Args:
-            predictions: of B images, float32 or float64, with objectness.
-            targets: M objects.
-            assignment: F pairs of them.
+        """The losses before they are averaged and weighted.
 
         Returns:
             ``{name: (L,)}``, the sums on each level of each of ``LOSS_NAMES``, and ``(L + 1,)``
             counts: the pairs of each level, and the images. Both add up over ranks.
-
-        Raises:
-            ValueError: for predictions without objectness.
-            ConfigError: for another number of levels than ``level_balance`` has.
         """
-        logits = predictions.objectness_logits
-        if logits is None:
-            raise ValueError("AnchorCriterion needs predictions with objectness_logits")
-        levels = len(predictions.level_sizes)
-        if levels != len(self.level_balance):
-            raise ConfigError(
-                f"MODEL.CRITERION.LEVEL_BALANCE has {len(self.level_balance)} numbers, but the "
-                f"head predicts on {levels} levels; give one a level, finest first"
-            )
+        logits, levels = predictions.objectness_logits, len(self.level_balance)
         matched = (assignment.image_index, assignment.prediction_index)
         place = predictions.places(assignment.prediction_index)
         boxes = targets.boxes.to(logits.dtype)[assignment.target_index]
@@ -281,7 +233,7 @@ class AnchorCriterion(nn.Module):
         return sums, torch.cat([membership.sum(0), images])
 
     def average(self, sums: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
-        """Weighted losses from what :meth:`level_sums` gives, the counts being positive."""
+        """Weighted losses from what :meth:`pair_sums` gives, the counts being positive."""
         pairs, images = counts[:-1], counts[-1]
         divisors = dict(zip(LOSS_NAMES, (pairs, images, pairs), strict=True))
         losses = {}

@@ -137,6 +137,8 @@ class AuxiliaryCriterion(nn.Module):
                 f"the auxiliary head predicts {tuple(auxiliary.class_logits.shape)} classes of "
                 f"places, the lead head {tuple(predictions.class_logits.shape)}: they must be equal"
             )
+        for part in (predictions, auxiliary):
+            self.lead.check(part)
         with torch.autocast(predictions.class_logits.device.type, enabled=False):
             predictions, auxiliary = predictions.at_least_float32(), auxiliary.at_least_float32()
             assignment, boxes = self.lead.assign(predictions, targets)
@@ -149,8 +151,8 @@ class AuxiliaryCriterion(nn.Module):
                 targets,
             )
             return [
-                self.lead.level_sums(predictions, targets, assignment),
-                self.lead.level_sums(auxiliary, targets, guided),
+                self.lead.pair_sums(predictions, targets, assignment),
+                self.lead.pair_sums(auxiliary, targets, guided),
             ]
 
     def _together(self, lead: dict[str, Tensor], auxiliary: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,22 +8,21 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from yolov7.d2 import CfgNode, configurable
 from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.build import build_assigner
-from yolov7.modeling.losses.diagnostics import log_assignment
+from yolov7.modeling.losses.assigned import AssignedCriterion
 from yolov7.modeling.losses.elementwise import (
     ElementwiseLoss,
     center_loss,
     check_level_balance,
+    check_levels,
     elementwise_losses,
     term_weights,
 )
-from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
-from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.losses.regression import Centers, DecodedBoxes, Pairs, RegressionTerm, Sizes
 from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import BOX_CODER_REGISTRY, CRITERION_REGISTRY
@@ -33,7 +32,7 @@ from yolov7.utils.expectations import expect
 
 
 @CRITERION_REGISTRY.register()
-class ClassicCriterion(nn.Module):
+class ClassicCriterion(AssignedCriterion):
     """Compares dense predictions with targets, every object of every image counting once.
 
     With the pairs of the assigner:
@@ -44,8 +43,7 @@ class ClassicCriterion(nn.Module):
     * ``loss_class``: over the predictions with a pair, each once, and all classes, summed; the
       targets of all its objects' classes are 1 − ε/2, the others ε/2, with ε = ``label_smoothing``.
 
-    Each is divided by the number of *images* in the global batch (see
-    :func:`~yolov7.modeling.losses.normalization.rank_normalizer`) and weighted; a picture with many
+    Each is divided by the number of *images* in the global batch and weighted; a picture with many
     objects counts more than one with few, as in darknet.
 
     From a config the terms are ``loss_box`` (``BOX_LOSS`` of decoded boxes), ``loss_center``
@@ -64,13 +62,6 @@ class ClassicCriterion(nn.Module):
     Differences from the framework's first edition, on purpose: its "v7" took the CIoU of encoded
     values, which are no boxes, and divided L1 by the batch twice.
 
-    All keys are always there: without objects, or with weight 0, a loss is a zero that hangs on the
-    graph, so that distributed training never waits for a missing gradient.
-
-    Attributes:
-        loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
-        compares_auxiliary: False: it has no losses for an auxiliary head.
-
     Args:
         assigner: called with predictions, decoded boxes and targets.
         box_coder: of the head's family.
@@ -83,8 +74,6 @@ class ClassicCriterion(nn.Module):
     Raises:
         ValueError: when the weights' names are others.
     """
-
-    compares_auxiliary = False
 
     @configurable
     def __init__(
@@ -99,16 +88,15 @@ class ClassicCriterion(nn.Module):
         level_balance: Sequence[float],
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
-        names = {*box_terms, "loss_objectness", "loss_class"}
-        if set(loss_weights) != names:
-            raise ValueError(f"loss_weights has {sorted(loss_weights)}, expected {sorted(names)}")
-        self.assigner = assigner
-        self.box_coder = box_coder
+        super().__init__(
+            assigner=assigner,
+            box_coder=box_coder,
+            loss_weights=loss_weights,
+            loss_names={*box_terms, "loss_objectness", "loss_class"},
+        )
         self.box_terms = dict(box_terms)
         self.class_loss = class_loss
         self.objectness_loss = objectness_loss
-        self.loss_weights = dict(loss_weights)
         self.level_balance = tuple(level_balance)
         self.label_smoothing = label_smoothing
 
@@ -155,76 +143,25 @@ class ClassicCriterion(nn.Module):
             "label_smoothing": smoothing,
         }
 
-    def forward(
-        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
-    ) -> dict[str, Tensor]:
-        """Weighted losses of a batch.
-
-        Args:
-            predictions: of B images, with objectness. Half precision is raised.
-            targets: M objects of the same images.
-            auxiliary: must be None: this criterion has no losses for an auxiliary head.
-
-        Returns:
-            ``{name: scalar}``, the same names as in ``loss_weights``; their sum is the loss.
+    def check(self, predictions: DensePredictions) -> None:
+        """Refuse predictions without objectness, or of another number of levels.
 
         Raises:
-            ValueError: for predictions without objectness.
-            ConfigError: for auxiliary predictions, or another number of levels than
-                ``level_balance`` has.
+            ValueError, ConfigError: as for a call.
         """
-        sums, images = self.sums(predictions, targets, auxiliary)
-        normalizer = rank_normalizer(images, like=next(iter(sums.values())))
-        return {name: value / normalizer for name, value in sums.items()}
+        super().check(predictions)
+        check_levels(self.level_balance, predictions)
 
-    def sums(
-        self, predictions: DensePredictions, targets: Targets, auxiliary: None = None
+    def pair_sums(
+        self, predictions: DensePredictions, targets: Targets, assignment: Assignment
     ) -> tuple[dict[str, Tensor], int]:
-        """The losses before normalisation, which add up over batches and ranks.
-
-        Args:
-            predictions, targets, auxiliary: as for a call.
-
-        Returns:
-            ``{name: scalar}``, the weighted sums over this rank's batch, and B, by the sum of which
-            they are to be divided.
-
-        Raises:
-            as for a call.
-        """
-        self._check(predictions, auxiliary)
-        with torch.autocast(predictions.class_logits.device.type, enabled=False):
-            predictions = predictions.at_least_float32()
-            assignment = self._assign(predictions, targets)
-            log_assignment(assignment, targets)
-            classes = _PairClasses.of(predictions, targets, assignment)
-            pairs = self._pairs(predictions, targets, assignment, classes)
-            terms = {name: partial(term, pairs) for name, term in self.box_terms.items()}
-            terms["loss_objectness"] = partial(self._objectness, predictions, assignment)
-            terms["loss_class"] = partial(self._classes, predictions, assignment, classes)
-            sums = {}
-            for name, term in terms.items():
-                weight = self.loss_weights[name]
-                # The sum of nothing: 0 times a loss would be NaN for an infinite one.
-                sums[name] = pairs.deltas[:0].sum() if weight == 0 else weight * term().sum()
-            return sums, predictions.num_images
-
-    def _check(self, predictions: DensePredictions, auxiliary: None) -> None:
-        name = type(self).__name__
-        if predictions.objectness_logits is None:
-            raise ValueError(f"{name} needs predictions with objectness_logits")
-        refuse_auxiliary(self, auxiliary)
-        levels = len(predictions.level_sizes)
-        if levels != len(self.level_balance):
-            raise ConfigError(
-                f"MODEL.CRITERION.LEVEL_BALANCE has {len(self.level_balance)} numbers, but the "
-                f"head predicts on {levels} levels; give one a level, finest first"
-            )
-
-    @torch.no_grad()
-    def _assign(self, predictions: DensePredictions, targets: Targets) -> Assignment:
-        boxes = self.box_coder.decode(predictions.box_deltas, *predictions.places())
-        return self.assigner(predictions, boxes, targets)
+        """The weighted sums over the batch, to be divided by B, the number of its images."""
+        classes = _PairClasses.of(predictions, targets, assignment)
+        pairs = self._pairs(predictions, targets, assignment, classes)
+        terms = {name: partial(term, pairs) for name, term in self.box_terms.items()}
+        terms["loss_objectness"] = partial(self._objectness, predictions, assignment)
+        terms["loss_class"] = partial(self._classes, predictions, assignment, classes)
+        return self.weighted_sums(terms, like=pairs.deltas), predictions.num_images
 
     def _pairs(
         self,

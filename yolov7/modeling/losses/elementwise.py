@@ -10,6 +10,7 @@ from torch import Tensor
 
 from yolov7.d2 import CfgNode
 from yolov7.modeling.build import find_component
+from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import LOSS_REGISTRY
 from yolov7.utils.errors import ConfigError
 from yolov7.utils.expectations import expect
@@ -67,6 +68,20 @@ def check_level_balance(balance: Sequence[float]) -> None:
     fits = all(isinstance(weight, int | float) and weight >= 0 for weight in balance)
     wanted = "for each of the head's levels, finest first, a number >= 0"
     expect(fits and len(balance) > 0, "MODEL.CRITERION.LEVEL_BALANCE", wanted, balance)
+
+
+def check_levels(balance: Sequence[float], predictions: DensePredictions) -> None:
+    """Refuse predictions on another number of levels than there are weights.
+
+    Raises:
+        ConfigError: naming both numbers.
+    """
+    levels = len(predictions.level_sizes)
+    if levels != len(balance):
+        raise ConfigError(
+            f"MODEL.CRITERION.LEVEL_BALANCE has {len(balance)} numbers, but the head predicts on "
+            f"{levels} levels; give one a level, finest first"
+        )
 
 
 def term_weights(cfg: CfgNode) -> dict[str, float]:

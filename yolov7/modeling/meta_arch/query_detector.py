@@ -13,6 +13,7 @@ from yolov7.modeling.build import (
     build_head,
     build_neck,
     build_postprocessor,
+    refuse_auxiliary_head,
 )
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import TopLeftPadding
@@ -46,9 +47,8 @@ class QueryDetector(Detector):
         classes = cfg.MODEL.YOLO.CLASSES
         expect(classes >= 1, "MODEL.YOLO.CLASSES", "at least 1", classes)
         family = f"META_ARCHITECTURE {cfg.MODEL.META_ARCHITECTURE}"
-        widths, coder = cfg.MODEL.AUXILIARY_HEAD.CHANNELS, cfg.MODEL.BOX_CODER.NAME
-        without = f"[] for {family}, which trains every layer of its decoder instead"
-        expect(not widths, "MODEL.AUXILIARY_HEAD.CHANNELS", without, widths)
+        refuse_auxiliary_head(cfg, because=", which trains every layer of its decoder instead")
+        coder = cfg.MODEL.BOX_CODER.NAME
         without = f"'' for {family}, whose boxes are relative to the image"
         expect(not coder, "MODEL.BOX_CODER.NAME", without, f"'{coder}'")
         backbone = build_backbone(cfg)

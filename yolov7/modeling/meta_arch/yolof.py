@@ -12,6 +12,7 @@ from yolov7.modeling.build import (
     build_head,
     build_neck,
     build_postprocessor,
+    refuse_auxiliary_head,
 )
 from yolov7.modeling.heads import YOLOFHead
 from yolov7.modeling.losses import YOLOFCriterion
@@ -39,8 +40,10 @@ class YOLOF(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: head or criterion are for predictions with an objectness of their own.
+            ConfigError: head or criterion are for predictions with an objectness of their own, or
+                an auxiliary head is asked for.
         """
+        refuse_auxiliary_head(cfg)
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         head = build_head(cfg, neck.output_shape())

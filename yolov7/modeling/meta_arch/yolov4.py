@@ -12,6 +12,7 @@ from yolov7.modeling.build import (
     build_dense_head,
     build_neck,
     build_postprocessor,
+    refuse_auxiliary_head,
 )
 from yolov7.modeling.meta_arch.detector import Detector
 
@@ -34,8 +35,9 @@ class YOLOV4(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,BOX_CODER,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: the head or the coder has no anchors.
+            ConfigError: the head or the coder has no anchors, or an auxiliary head is asked for.
         """
+        refuse_auxiliary_head(cfg)
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         head = build_dense_head(cfg, neck.output_shape(), with_anchors=True)

@@ -12,6 +12,7 @@ from yolov7.modeling.build import (
     build_dense_head,
     build_neck,
     build_postprocessor,
+    refuse_auxiliary_head,
 )
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.utils.errors import ConfigError
@@ -35,9 +36,10 @@ class YOLOX(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: the head has anchors, or there is one class, whose logit the criterion does
-                not train.
+            ConfigError: the head has anchors, an auxiliary one is asked for, or there is one class,
+                whose logit the criterion does not train.
         """
+        refuse_auxiliary_head(cfg)
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         head = build_dense_head(cfg, neck.output_shape(), with_anchors=False)
