@@ -26,6 +26,21 @@ HEADS = ["AnchorHead", "DecoupledAnchorHead", "DecoupledHead"]
 CELLS = list(itertools.product(BACKBONES, CLASSIC_NECKS, HEADS))
 YOLOF_CELLS = list(itertools.product(BACKBONES, ["DilatedEncoder"], ["YOLOFHead"]))
 
+LARGER = [
+    "resnet34", "resnet50", "resnet101", "resnet50d", "res2net50d",
+    "swin_small_patch4_window7_224", "swin_base_patch4_window7_224",
+    "pvt_v2_b1", "pvt_v2_b2", "pvt_v2_b3", "pvt_v2_b4", "pvt_v2_b5",
+    "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "regnetx_004", "regnety_004",
+    "convnext_tiny", "mobilenetv3_large_100",
+]  # fmt: skip
+# One neck and head each.
+LARGER_CELLS = [
+    (model, neck, head)
+    for model, (neck, head) in zip(
+        LARGER, itertools.cycle(itertools.product(CLASSIC_NECKS, HEADS)), strict=False
+    )
+]
+
 
 def covering(cells):
     """Each backbone once, with another neck and head than the one before it."""
@@ -102,8 +117,20 @@ def check_inference(model, *sizes):
     ],
 )
 def test_a_cell_builds_steps_infers_and_deploys(backbone, neck, head):
+    check_cell(narrow_config(backbone, neck, head))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "neck", "head"), LARGER_CELLS)
+def test_larger_models_of_a_family_do_so_too(model, neck, head):
+    cfg = narrow_config("resnet18", neck, head)
+    cfg.MODEL.TIMM.NAME = model
+    check_cell(cfg)
+
+
+def check_cell(cfg):
     torch.manual_seed(0)
-    model = build_detector(narrow_config(backbone, neck, head))
+    model = build_detector(cfg)
     check_step(model)
     model.eval()
     check_inference(model, (512, 640), (320, 256))
