@@ -27,7 +27,13 @@ def darknet_batch_norm(num_channels: int) -> nn.BatchNorm2d:
 
 
 def batch_norm_of(epsilon: float) -> NormFactory:
-    """What makes batch normalisation with another epsilon and the YOLO families' momentum, 0.03."""
+    """What makes batch normalisation with another epsilon and the YOLO families' momentum, 0.03.
+
+    Raises:
+        ConfigError: the epsilon is not positive.
+    """
+    key = "BN_EPSILON (of MODEL.DARKNET or MODEL.HEAD)"
+    expect(epsilon > 0, key, "a number above 0", epsilon)
     return partial(nn.BatchNorm2d, eps=epsilon, momentum=0.03)
 
 

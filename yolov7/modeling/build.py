@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -169,6 +169,58 @@ def build_criterion(cfg: CfgNode, *, of_queries: bool = False, **parts: Any) -> 
     """
     name, key = cfg.MODEL.CRITERION.NAME, "MODEL.CRITERION.NAME"
     return _fitting(CRITERION_REGISTRY, name, key, of_queries=of_queries)(cfg, **parts)
+
+
+def build_dense_criterion(cfg: CfgNode, head: nn.Module, *, box_coder: BoxCoder) -> nn.Module:
+    """Build the criterion of a dense head, which must predict what criterion and assigner read.
+
+    Args:
+        cfg: the config.
+        head: with `anchors` or without; its class may say `has_objectness = False`.
+        box_coder: of the head.
+
+    Raises:
+        ConfigError: there is no criterion or assigner of this name, it wants anchors or objectness
+            that the head does not predict, it would leave an objectness untrained, or there is not
+            one number of `MODEL.CRITERION.LEVEL_BALANCE` for each level of anchors.
+    """
+    criterion = build_criterion(cfg, box_coder=box_coder)
+    has_objectness = getattr(head, "has_objectness", True)
+
+    def compares(part: type) -> bool:
+        return getattr(part, "reads_objectness", True) == has_objectness
+
+    def assigns(part: type) -> bool:
+        lacks_anchors = getattr(part, "needs_anchors", False) and not hasattr(head, "anchors")
+        lacks_objectness = getattr(part, "needs_objectness", False) and not has_objectness
+        return not (lacks_anchors or lacks_objectness)
+
+    _expect_fitting(cfg, "CRITERION", CRITERION_REGISTRY, compares)
+    # A criterion of one's own may do without.
+    if hasattr(criterion, "assigner"):
+        _expect_fitting(cfg, "ASSIGNER", ASSIGNER_REGISTRY, assigns)
+    balance, anchors = getattr(criterion, "level_balance", None), getattr(head, "anchors", ())
+    if balance is not None and len(anchors):
+        wanted = f"{len(anchors)} numbers, one for each level of the head, finest first"
+        fits = len(balance) == len(anchors)
+        expect(fits, "MODEL.CRITERION.LEVEL_BALANCE", wanted, list(balance))
+    return criterion
+
+
+def _expect_fitting(
+    cfg: CfgNode, section: str, registry: Registry, fits: Callable[[type], bool]
+) -> None:
+    name = cfg.MODEL[section].NAME
+    if fits(registry.get(name)):
+        return
+    dense = [(entry, part) for entry, part in registry if not getattr(part, "of_queries", False)]
+    fitting = sorted(entry for entry, part in dense if fits(part))
+    head = cfg.MODEL.HEAD.NAME
+    kind = _kind_of_head(HEAD_REGISTRY.get(head))
+    raise ConfigError(
+        f"MODEL.{section}.NAME: {name} is for other heads than {head}, which predicts {kind}. "
+        f"Fitting: {', '.join(fitting)}"
+    )
 
 
 def _fitting(registry: Registry, name: str, key: str, *, of_queries: bool) -> Any:

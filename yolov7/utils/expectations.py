@@ -21,6 +21,13 @@ def expect(holds: bool, key: str, expected: str, got: object) -> None:
         raise ConfigError(f"{key}: expected {expected}, got {got}")
 
 
+def is_size(value: object) -> bool:
+    """Whether a value is a [width, height] of positive numbers."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return all(isinstance(side, int | float) and side > 0 for side in value)
+
+
 def expect_widths(channels: object, key: str) -> list[int]:
     """A list of numbers of channels, unchanged.
 

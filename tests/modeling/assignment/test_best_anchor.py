@@ -231,6 +231,9 @@ def test_mistakes() -> None:
         BestAnchor(ignore_threshold=1.5)
     with pytest.raises(ConfigError, match=r"UNUSED_ANCHORS: .*got \[\[10, 0\]\]"):
         BestAnchor(unused_anchors=[[10, 0]])
+    for malformed in ([10, 14], ["ab"], [["10", 14]]):
+        with pytest.raises(ConfigError, match=r"UNUSED_ANCHORS: expected a list of \[width"):
+            BestAnchor(unused_anchors=malformed)
 
 
 def test_built_from_a_config() -> None:

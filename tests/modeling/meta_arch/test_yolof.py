@@ -77,6 +77,12 @@ def test_losses_of_a_batch_are_sums_over_its_pictures() -> None:
     [
         (("MODEL.HEAD.NAME", "DecoupledHead"), r"MODEL\.HEAD\.NAME: .* Fitting: YOLOFHead"),
         (("MODEL.CRITERION.NAME", "DenseCriterion"), r"CRITERION\.NAME: .*Fitting: YOLOFCriterion"),
+        (
+            ("MODEL.ASSIGNER.NAME", "SimOTA"),
+            r"ASSIGNER\.NAME: SimOTA .* YOLOFHead, which predicts boxes without objectness\. "
+            r"Fitting: AnchorRatio, BestAnchor, UniformMatcher$",
+        ),
+        (("MODEL.ASSIGNER.NAME", "OTA"), r"ASSIGNER\.NAME: OTA is for other heads than YOLOFHead"),
         (("MODEL.META_ARCHITECTURE", "YOLOV7"), r"YOLOFHead predicts boxes without objectness"),
         (("MODEL.BOX_CODER.NAME", "YOLOXBoxCoder"), r"YOLOXBoxCoder is for heads without anchors"),
         (("MODEL.NECK.NAME", "FPN", "MODEL.NECK.IN_STRIDES", "[8, 16]"), "looks at one map"),

@@ -112,6 +112,20 @@ def test_parts_without_anchors_are_refused():
         small_model("yolov4", "MODEL.BOX_CODER.NAME", "YOLOXBoxCoder")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("CRITERION.LEVEL_BALANCE", "[1.0, 1.0]", r"expected 3 numbers, .* got \[1\.0, 1\.0\]$"),
+        ("HEAD.BN_EPSILON", "0.0", r"expected a number above 0, got 0\.0$"),
+        ("DARKNET.BN_EPSILON", "-1.0", r"expected a number above 0, got -1\.0$"),
+    ],
+)
+def test_what_the_first_step_would_refuse_is_refused_at_once(key, value, message):
+    section = key.partition(".")[2]
+    with pytest.raises(ConfigError, match=rf"{section}.*: {message}"):
+        small_model("yolov4", f"MODEL.{key}", value)
+
+
 def test_scales_for_another_number_of_levels():
     with pytest.raises(ConfigError, match=r"MODEL\.BOX_CODER\.SCALE_XY"):
         small_model("yolov4", "MODEL.BOX_CODER.SCALE_XY", "[1.1, 1.05]")

@@ -77,6 +77,23 @@ def test_configs_describe_the_authors_models(name):
     assert cfg.INPUT.FORMAT == "BGR"
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "message"),
+    [
+        ("ASSIGNER", "BestAnchor", r"predicts boxes without anchors\. Fitting: SimOTA$"),
+        ("ASSIGNER", "AnchorRatio", "is for other heads than DecoupledHead"),
+        ("ASSIGNER", "OTA", "is for other heads than DecoupledHead"),
+        ("ASSIGNER", "UniformMatcher", "is for other heads than DecoupledHead"),
+        ("CRITERION", "YOLOFCriterion", r"predicts .* Fitting: AnchorCriterion, .*DenseCriterion"),
+    ],
+)
+def test_parts_that_want_other_predictions_are_refused(key, name, message):
+    """At once: the first step of a training would be late."""
+    cfg = small_config(**{f"MODEL.{key}.NAME": name})
+    with pytest.raises(ConfigError, match=rf"^MODEL\.{key}\.NAME: {name} .*{message}"):
+        build_detector(cfg)
+
+
 def test_detectron2s_door_builds_the_same():
     assert isinstance(build_model(small_config()), YOLOX)
 

@@ -32,6 +32,8 @@ class AnchorRatio:
         ConfigError: ``num_cells`` is neither, or the ratio not above 1.
     """
 
+    needs_anchors = True
+
     @configurable
     def __init__(self, *, max_anchor_ratio: float = 4.0, num_cells: int = 3) -> None:
         ratio_key = "MODEL.ASSIGNER.MAX_ANCHOR_RATIO"

@@ -16,7 +16,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.registries import ASSIGNER_REGISTRY
 from yolov7.modeling.targets import Targets
 from yolov7.ops.box_ops import at_least_float32, elementwise_iou
-from yolov7.utils.expectations import expect
+from yolov7.utils.expectations import expect, is_size
 
 
 @ASSIGNER_REGISTRY.register()
@@ -48,6 +48,8 @@ class BestAnchor:
         ConfigError: a number is out of range.
     """
 
+    needs_anchors = True
+
     @configurable
     def __init__(
         self,
@@ -63,8 +65,7 @@ class BestAnchor:
         key, wanted = "MODEL.YOLO.IGNORE_THRESHOLD", "a number in [0, 1]"
         expect(0 <= ignore_threshold <= 1, key, wanted, ignore_threshold)
         key, wanted = "MODEL.ASSIGNER.UNUSED_ANCHORS", "a list of [width, height] in pixels"
-        fits = all(len(pair) == 2 and min(pair) > 0 for pair in unused_anchors)
-        expect(fits, key, wanted, unused_anchors)
+        expect(all(map(is_size, unused_anchors)), key, wanted, unused_anchors)
         self.iou_threshold = iou_threshold
         self.ignore_threshold = ignore_threshold
         self.ignore_score = ignore_score

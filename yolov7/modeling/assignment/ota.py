@@ -71,6 +71,9 @@ class OTA:
             or a cost below 0.
     """
 
+    needs_anchors = True
+    needs_objectness = True
+
     @configurable
     def __init__(
         self,

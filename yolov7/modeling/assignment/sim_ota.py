@@ -69,6 +69,8 @@ class SimOTA:
         ConfigError: ``top_k`` is less than 1, or a cost below 0.
     """
 
+    needs_objectness = True
+
     @configurable
     def __init__(
         self,

@@ -47,6 +47,8 @@ class UniformMatcher:
         ConfigError: a number is out of range.
     """
 
+    needs_anchors = True
+
     @configurable
     def __init__(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from yolov7.utils.expectations import expect
+from yolov7.utils.expectations import expect, is_size
 
 
 class Anchors(nn.Module):
@@ -66,7 +66,7 @@ def _checked(
         and len(anchors) == len(strides)
         and len({len(level) for level in anchors}) == 1
         and len(anchors[0]) > 0
-        and all(_is_size(pair) for level in anchors for pair in level)
+        and all(is_size(pair) for level in anchors for pair in level)
     )
     wanted = f"for each of the strides {list(strides)} equally many [width, height] in pixels"
     expect(fits, key, wanted, anchors)
@@ -74,9 +74,3 @@ def _checked(
     wanted = f"the smallest anchors first, for stride {strides[0]}"
     expect(areas[0] <= areas[-1], key, wanted, anchors)
     return [[list(pair) for pair in level] for level in anchors]
-
-
-def _is_size(pair: object) -> bool:
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        return False
-    return all(isinstance(side, int | float) and side > 0 for side in pair)

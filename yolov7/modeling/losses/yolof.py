@@ -48,6 +48,8 @@ class YOLOFCriterion(AssignedCriterion):
         ValueError: when the weights' names are others.
     """
 
+    reads_objectness = False
+
     @configurable
     def __init__(
         self,

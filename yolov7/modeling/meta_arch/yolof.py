@@ -8,14 +8,13 @@ from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
-    build_criterion,
+    build_dense_criterion,
     build_head,
     build_neck,
     build_postprocessor,
     refuse_auxiliary_head,
 )
 from yolov7.modeling.heads import YOLOFHead
-from yolov7.modeling.losses import YOLOFCriterion
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import TopLeftPadding
 from yolov7.utils.errors import ConfigError
@@ -40,19 +39,22 @@ class YOLOF(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: head or criterion are for predictions with an objectness of their own, or
-                an auxiliary head is asked for.
+            ConfigError: head, criterion or assigner are for predictions with an objectness of their
+                own, or an auxiliary head is asked for.
         """
         refuse_auxiliary_head(cfg)
         backbone = build_backbone(cfg)
         neck = build_neck(cfg, backbone.output_shape())
         head = build_head(cfg, neck.output_shape())
-        _check(cfg, "HEAD", head, YOLOFHead)
+        if not isinstance(head, YOLOFHead):
+            raise ConfigError(
+                "MODEL.HEAD.NAME: META_ARCHITECTURE YOLOF has no objectness beside its class "
+                f"scores, as {cfg.MODEL.HEAD.NAME} has. Fitting: YOLOFHead"
+            )
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOFBoxCoder", with_anchors=True
         )
-        criterion = build_criterion(cfg, box_coder=box_coder)
-        _check(cfg, "CRITERION", criterion, YOLOFCriterion)
+        criterion = build_dense_criterion(cfg, head, box_coder=box_coder)
         return {
             "backbone": backbone,
             "neck": neck,
@@ -65,11 +67,3 @@ class YOLOF(Detector):
             "padded_value": cfg.MODEL.PIXEL_MEAN,
             "padding": TopLeftPadding(max(backbone.size_divisibility, 1)),
         }
-
-
-def _check(cfg: CfgNode, section: str, part: object, fitting: type) -> None:
-    if not isinstance(part, fitting):
-        raise ConfigError(
-            f"MODEL.{section}.NAME: META_ARCHITECTURE YOLOF has no objectness beside its class "
-            f"scores, as {cfg.MODEL[section].NAME} has. Fitting: {fitting.__name__}"
-        )

@@ -8,7 +8,7 @@ from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
-    build_criterion,
+    build_dense_criterion,
     build_dense_head,
     build_neck,
     build_postprocessor,
@@ -44,7 +44,7 @@ class YOLOV4(Detector):
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOv4BoxCoder", with_anchors=True
         )
-        criterion = build_criterion(cfg, box_coder=box_coder)
+        criterion = build_dense_criterion(cfg, head, box_coder=box_coder)
         # The logit of a single class counts where it is trained.
         trains_single_class = getattr(criterion, "trains_single_class", True)
         postprocessor = "DensePostprocessor" if trains_single_class else "AnchorPostprocessor"

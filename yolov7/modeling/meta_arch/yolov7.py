@@ -10,7 +10,7 @@ from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
-    build_criterion,
+    build_dense_criterion,
     build_dense_head,
     build_neck,
     build_postprocessor,
@@ -19,7 +19,6 @@ from yolov7.modeling.heads import AnchorHead
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import CenteredPadding
 from yolov7.utils.errors import ConfigError
-from yolov7.utils.expectations import expect
 
 
 @META_ARCH_REGISTRY.register()
@@ -50,12 +49,16 @@ class YOLOV7(Detector):
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOv7BoxCoder", with_anchors=True
         )
-        criterion = build_criterion(cfg, box_coder=box_coder)
+        criterion = build_dense_criterion(cfg, head, box_coder=box_coder)
         # The logit of a single class counts where it is trained.
         trains_single_class = getattr(criterion, "trains_single_class", True)
         postprocessor = "DensePostprocessor" if trains_single_class else "AnchorPostprocessor"
         auxiliary_head = _build_auxiliary_head(cfg, neck)
-        _check_criterion(cfg, criterion, len(head.anchors), auxiliary_head)
+        if auxiliary_head is not None and not getattr(criterion, "compares_auxiliary", True):
+            raise ConfigError(
+                f"MODEL.CRITERION.NAME: {cfg.MODEL.CRITERION.NAME} has no losses for an auxiliary "
+                "head. Take AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
+            )
         coarsest = max(spec.stride for spec in neck.output_shape().values())
         return {
             "backbone": backbone,
@@ -82,20 +85,3 @@ def _build_auxiliary_head(cfg: CfgNode, neck: nn.Module) -> nn.Module | None:
             "auxiliary head; use ELANPAFPN, or leave CHANNELS empty"
         )
     return AnchorHead.auxiliary(cfg, neck.auxiliary_shape())
-
-
-def _check_criterion(
-    cfg: CfgNode, criterion: nn.Module, num_levels: int, auxiliary_head: nn.Module | None
-) -> None:
-    """Refuse at once what the first step of training would."""
-    name = cfg.MODEL.CRITERION.NAME
-    if auxiliary_head is not None and not getattr(criterion, "compares_auxiliary", True):
-        raise ConfigError(
-            f"MODEL.CRITERION.NAME: {name} has no losses for an auxiliary head. Take "
-            "AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
-        )
-    balance = getattr(criterion, "level_balance", None)
-    if balance is not None:
-        wanted = f"{num_levels} numbers, one for each level of the head, finest first"
-        fits = len(balance) == num_levels
-        expect(fits, "MODEL.CRITERION.LEVEL_BALANCE", wanted, list(balance))

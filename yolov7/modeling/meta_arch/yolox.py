@@ -8,7 +8,7 @@ from yolov7.d2 import META_ARCH_REGISTRY, CfgNode, configurable
 from yolov7.modeling.build import (
     build_backbone,
     build_box_coder,
-    build_criterion,
+    build_dense_criterion,
     build_dense_head,
     build_neck,
     build_postprocessor,
@@ -36,8 +36,8 @@ class YOLOX(Detector):
         """Build the parts that `MODEL.{BACKBONE,NECK,HEAD,CRITERION}.NAME` say.
 
         Raises:
-            ConfigError: the head has anchors, an auxiliary one is asked for, or there is one class,
-                whose logit the criterion does not train.
+            ConfigError: the head has anchors, or the assigner wants some; an auxiliary head is
+                asked for; or there is one class, whose logit the criterion does not train.
         """
         refuse_auxiliary_head(cfg)
         backbone = build_backbone(cfg)
@@ -46,7 +46,7 @@ class YOLOX(Detector):
         box_coder = build_box_coder(
             cfg, neck.output_shape(), default="YOLOXBoxCoder", with_anchors=False
         )
-        criterion = build_criterion(cfg, box_coder=box_coder)
+        criterion = build_dense_criterion(cfg, head, box_coder=box_coder)
         if cfg.MODEL.YOLO.CLASSES == 1 and not getattr(criterion, "trains_single_class", True):
             raise ConfigError(
                 f"MODEL.CRITERION.NAME: {cfg.MODEL.CRITERION.NAME} does not train the logit of a "
