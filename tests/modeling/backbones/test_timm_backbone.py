@@ -176,7 +176,6 @@ def test_every_parameter_of_a_shortened_model_is_used(name):
     [
         pytest.param("hrnet_w18_small", 64, marks=pytest.mark.slow),
         ("efficientvim_m1", 64),
-        ("pit_ti_224", 224),
     ],
 )
 def test_what_no_map_depends_on_does_not_train(name, side):
@@ -255,6 +254,11 @@ def test_from_config():
         (["MODEL.TIMM.NORM", "FrozenBM"], r"MODEL\.TIMM\.NORM: .* Did you mean 'FrozenBN'"),
         (["MODEL.NECK.IN_STRIDES", [32, 64]], r"resnet50 has maps of stride 2, 4, .* 32, not 64"),
         (["MODEL.TIMM.NAME", "vit_small_patch16_224"], r"maps of stride 16, not 8"),
+        (["MODEL.TIMM.NAME", "pit_ti_224"], r"any size, and pit_ti_224 is not built for them: \S"),
+        (
+            ["MODEL.TIMM.NAME", "crossvit_tiny_240", "MODEL.NECK.IN_STRIDES", [12]],
+            r"crossvit_tiny_240 has a map of 20x20 cells of stride 12 for 192x320 .* be 16x27",
+        ),
         (["MODEL.TIMM.OUTPUT_STRIDE", 24], r"'resnet50' .* with MODEL\.TIMM\.OUTPUT_STRIDE"),
         (
             ["MODEL.TIMM.NAME", "vgg11", "MODEL.TIMM.DROP_PATH", 0.1],

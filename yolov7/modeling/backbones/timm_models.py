@@ -41,8 +41,10 @@ FAMILIES = {
     "vision_transformer": Family(arguments=_ANY_SIZE),
     "hrnet": Family(keeps_unused=True),
     "efficientvim": Family(keeps_unused=True),
-    "pit": Family(keeps_unused=True),
 }
+
+# Of a picture, for which no model has a table of positions; multiples of the usual strides.
+_ODD_SIZE = (192, 320)
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,55 @@ def create_features(
             f"{' with ' + ' and '.join(asked) if asked else ''}: {error or type(error).__name__}"
         ) from error
     _drop_after_last_map(model)
+    if out_indices is not None:
+        arguments.pop("pretrained_cfg_overlay", None)
+        _check_any_size(name, in_channels, {**arguments, "pretrained": False})
     return model
+
+
+def _check_any_size(name: str, in_channels: int, arguments: dict[str, Any]) -> None:
+    """Refuse models whose maps fit pictures of one size alone, or not the whole picture.
+
+    Args:
+        name: a model of timm.
+        in_channels: C of the images.
+        arguments: those of the features that are asked for.
+
+    Raises:
+        ConfigError: a picture of another size is an error, or a map lacks cells of it.
+    """
+    import timm
+
+    with torch.device("meta"), torch.no_grad():
+        model = timm.create_model(name, features_only=True, in_chans=in_channels, **arguments)
+        try:
+            maps = model.eval()(torch.empty(1, in_channels, *_ODD_SIZE))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            # What needs numbers cannot be judged without them.
+            needs_numbers = "meta tensors" in str(error)
+            reason = str(error) or type(error).__name__
+            problem = "" if needs_numbers else f"is not built for them: {reason}"
+        else:
+            problem = _wrong_size(model, maps)
+    if problem:
+        raise ConfigError(
+            f"MODEL.TIMM.NAME: detectors see pictures of any size, and {name} {problem}. Take "
+            "another model, such as a ResNet, ConvNeXt, Swin or PVTv2"
+        )
+
+
+def _wrong_size(model: nn.Module, maps: list[Tensor]) -> str:
+    """What is wrong with the sizes of a model's maps of a picture of `_ODD_SIZE`; "" if nothing."""
+    is_nhwc = getattr(model, "output_fmt", "NCHW") == "NHWC"
+    for stride, values in zip(model.feature_info.reduction(), maps, strict=True):
+        found = tuple(values.shape[1:3] if is_nhwc else values.shape[2:])
+        wanted = tuple(round(side / stride) for side in _ODD_SIZE)
+        if max(abs(cells - right) for cells, right in zip(found, wanted, strict=True)) > 1:
+            return (
+                f"has a map of {found[0]}x{found[1]} cells of stride {stride} for {_ODD_SIZE[0]}x"
+                f"{_ODD_SIZE[1]} pixels, which would be {wanted[0]}x{wanted[1]}"
+            )
+    return ""
 
 
 def _drop_after_last_map(model: nn.Module) -> None:
