@@ -17,7 +17,9 @@ EPILOG = """\
 The config must describe the model that the weights belong to, its number of classes included:
 every entry of the input is used exactly once, or the program says which one does not fit. (For DETR
 and Anchor DETR classes and queries may differ; what was not converted is listed.)
-A .weights file of darknet may end early (yolov4.conv.137) and fills what it has.
+A .weights file of darknet may end early (yolov4.conv.137) and fills what it has. Sources detectron2
+(ResNets of its model zoo: MSRA/R-50.pkl and others) and darknet's backbones are what a training
+starts from: MODEL.WEIGHTS takes the output, the other parts of the model start fresh.
 Nothing in the input file is executed.
 
 examples:
@@ -29,6 +31,8 @@ examples:
       --input yolov4.weights --output weights/yolov4.pth
   python tools/convert_weights.py --source detr --config-file configs/coco/detr/detr_r50.yaml \\
       --input detr-r50-e632da11.pth --output weights/detr_r50.pth
+  python tools/convert_weights.py --source detectron2 \\
+      --config-file configs/coco/yolof_r50_dc5.yaml --input R-50.pkl --output weights/r50_msra.pth
 """
 
 
@@ -58,6 +62,13 @@ def main() -> None:
     state = convert_weights(arguments.source, arguments.input, shapes)
     save_checkpoint(arguments.output, {"model": state})
     print(f"{len(state)} entries of {arguments.input} converted to {arguments.output}")
+    missing = [name for name in shapes if name not in state]
+    if missing:
+        parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in missing))
+        print(
+            f"{len(missing)} entries of the model are not in it ({parts}): for a training, which "
+            f"starts them fresh (MODEL.WEIGHTS {arguments.output}), not for evaluation"
+        )
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ def test_missing_and_unexpected(tmp_path):
         report.require_complete("a.pth")
 
 
+def test_a_part_that_is_missing_as_a_whole_is_one_name(tmp_path, caplog):
+    save_checkpoint(tmp_path / "a.pth", {"body.weight": torch.ones(4, 2)})
+    load_weights(make_model(), tmp_path / "a.pth")
+    assert "left as they were: body.bias, everything in classes" in caplog.text
+
+
 def test_weights_of_another_model(tmp_path):
     save_checkpoint(tmp_path / "a.pth", {"model": {"backbone.conv": torch.ones(1)}})
     with pytest.raises(WeightsError, match=r"no entry fits.*backbone\.conv.*body\.weight"):

@@ -34,20 +34,27 @@ def yolof_shapes(backbone: Shapes, *, in_channels: int, anchors: int, blocks: in
     return shapes
 
 
-def resnet_shapes(blocks: tuple[int, ...]) -> Shapes:
-    """detectron2's ResNet of bottlenecks, whose norms are frozen."""
-    shapes = frozen_conv("stem.conv1", (64, 3, 7, 7))
-    before = 64
+def resnet_shapes(
+    blocks: tuple[int, ...],
+    *,
+    stem: int = 64,
+    res2: int = 256,
+    groups: int = 1,
+    width_per_group: int = 64,
+) -> Shapes:
+    """detectron2's ResNet of bottlenecks, whose norms are frozen; widths as its config has them."""
+    shapes = frozen_conv("stem.conv1", (stem, 3, 7, 7))
+    before, out, width = stem, res2, groups * width_per_group
     for stage, count in enumerate(blocks, start=2):
-        width = 16 * 2**stage
         for index in range(count):
             prefix = f"res{stage}.{index}."
             if index == 0:
-                shapes |= frozen_conv(f"{prefix}shortcut", (4 * width, before, 1, 1))
+                shapes |= frozen_conv(f"{prefix}shortcut", (out, before, 1, 1))
             shapes |= frozen_conv(f"{prefix}conv1", (width, before, 1, 1))
-            shapes |= frozen_conv(f"{prefix}conv2", (width, width, 3, 3))
-            shapes |= frozen_conv(f"{prefix}conv3", (4 * width, width, 1, 1))
-            before = 4 * width
+            shapes |= frozen_conv(f"{prefix}conv2", (width, width // groups, 3, 3))
+            shapes |= frozen_conv(f"{prefix}conv3", (out, width, 1, 1))
+            before = out
+        out, width = 2 * out, 2 * width
     return shapes
 
 

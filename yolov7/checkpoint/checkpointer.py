@@ -17,6 +17,10 @@ from yolov7.utils.errors import WeightsError
 logger = logging.getLogger(__name__)
 
 _LAST = "last_checkpoint"
+_PICKLE_HINT = (
+    " Weights of detectron2's model zoo are first converted: "
+    "tools/convert_weights.py --source detectron2."
+)
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: dict[str, Any]) -> None:
@@ -157,6 +161,7 @@ def _damaged(path: Path, error: Exception) -> str:
     return (
         f"{path} is damaged or is not a PyTorch checkpoint ({reason}). "
         "Use another checkpoint, or copy or download the file again."
+        + (_PICKLE_HINT if path.suffix == ".pkl" else "")
     )
 
 

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from yolov7.checkpoint.checkpointer import load_checkpoint
 from yolov7.utils.errors import WeightsError
+from yolov7.utils.names import listed
 
 logger = logging.getLogger(__name__)
-
-_MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ class LoadReport:
             return
         parts = []
         if self.mismatched:
-            parts.append(f"of another shape: {_listed(self.mismatched)}")
+            parts.append(f"of another shape: {listed(self.mismatched)}")
         if self.missing:
-            parts.append(f"missing: {_listed(self.missing)}")
+            parts.append(f"missing: {listed(self.missing)}")
         raise WeightsError(
             f"{os.fspath(path)} does not fit the model of the config: {'; '.join(parts)}. "
             "Expected weights of the same architecture and MODEL.YOLO.CLASSES."
@@ -95,8 +94,8 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> LoadReport:
     )
     if not report.matched:
         raise WeightsError(
-            f"{os.fspath(path)}: no entry fits the model. The file has {_listed(list(state))}; the "
-            f"model has {_listed(list(own))}. Expected weights of the architecture in the config; "
+            f"{os.fspath(path)}: no entry fits the model. The file has {listed(list(state))}; the "
+            f"model has {listed(list(own))}. Expected weights of the architecture in the config; "
             "weights of the original authors are converted by tools/convert_weights.py first."
         )
     model.load_state_dict({name: state[name] for name in report.matched}, strict=False)
@@ -132,15 +131,21 @@ def _log(report: LoadReport, source: str, path: str | os.PathLike[str]) -> None:
     if report.mismatched:
         logger.warning(
             "Of another shape, left as they were (another number of classes?): %s",
-            _listed(report.mismatched),
+            listed(report.mismatched),
         )
     if report.missing:
-        logger.warning("Missing in the file, left as they were: %s", _listed(report.missing))
+        logger.warning("Missing in the file, left as they were: %s", listed(_by_part(report)))
     if report.unexpected:
-        logger.warning("Not in the model, ignored: %s", _listed(report.unexpected))
+        logger.warning("Not in the model, ignored: %s", listed(report.unexpected))
 
 
-def _listed(names: Any) -> str:
-    text = ", ".join(str(name) for name in names[:_MOST_LISTED])
-    more = len(names) - _MOST_LISTED
-    return f"{text} and {more} more" if more > 0 else text or "nothing"
+def _by_part(report: LoadReport) -> list[str]:
+    """The missing entries; of a part of the model that has no other ones, its name alone."""
+    present = {name.partition(".")[0] for name in report.matched}
+    present |= {mismatch.name.partition(".")[0] for mismatch in report.mismatched}
+    parts = {name: name.partition(".")[0] for name in report.missing}
+    return list(
+        dict.fromkeys(
+            name if part in present else f"everything in {part}" for name, part in parts.items()
+        )
+    )

@@ -1,9 +1,9 @@
-"""Names that a config gives: looking them up, and suggestions for those that do not exist."""
+"""Names that a user gives: looking them up, suggestions for those that do not exist, lists."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from yolov7.utils.errors import ConfigError
@@ -53,3 +53,10 @@ def look_up(table: Mapping[str, Value], name: str, key: str) -> Value:
     if name not in table:
         raise ConfigError(f"{key}: there is no '{name}'.{suggest(name, table)}")
     return table[name]
+
+
+def listed(names: Sequence[object], *, most: int = 8) -> str:
+    """Names for a message: the first ones, and how many more there are; "nothing" for none."""
+    text = ", ".join(str(name) for name in names[:most])
+    more = len(names) - most
+    return f"{text} and {more} more" if more > 0 else text or "nothing"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from yolov7.checkpoint.conversion.anchor_detr import convert_anchor_detr
 from yolov7.checkpoint.conversion.darknet import convert_darknet
+from yolov7.checkpoint.conversion.detectron2 import convert_detectron2_resnet
 from yolov7.checkpoint.conversion.detr import convert_detr
 from yolov7.checkpoint.conversion.renaming import Shapes
 from yolov7.checkpoint.conversion.yolof import convert_yolof
@@ -24,6 +25,7 @@ __all__ = [
     "Shapes",
     "convert_anchor_detr",
     "convert_darknet",
+    "convert_detectron2_resnet",
     "convert_detr",
     "convert_weights",
     "convert_yolof",
@@ -37,6 +39,7 @@ Converter = Callable[[str | os.PathLike[str] | Mapping[str, Any], Shapes], dict[
 CONVERTERS: dict[str, Converter] = {
     "anchor_detr": convert_anchor_detr,
     "darknet": convert_darknet,
+    "detectron2": convert_detectron2_resnet,
     "detr": convert_detr,
     "yolof": convert_yolof,
     "yolov7": convert_yolov7,

@@ -35,7 +35,11 @@ def model_entries(
         with torch.serialization.safe_globals(list(safe_types)):
             source = load_checkpoint(source)
     state = source["model"] if isinstance(source.get("model"), Mapping) else source
-    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    foreign = [
+        name
+        for name, value in state.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
     if foreign or not state:
         raise WeightsError(
             f"expected {project}'s checkpoint, a dict with 'model', or a bare state dict; "
@@ -50,8 +54,9 @@ def count_numbers(pattern: str, shapes: Shapes) -> int:
 
 
 def describe_resnet(shapes: Shapes) -> str:
-    """Say how many blocks the stages of a backbone with torchvision's names have."""
+    """Say how many blocks the stages of a backbone with torchvision's or our names have."""
     stages = [
-        count_numbers(rf"backbone\.body\.layer{stage}\.(\d+)\..*", shapes) for stage in range(1, 5)
+        count_numbers(rf"backbone\.(?:body\.layer{level}|res{level + 1})\.(\d+)\..*", shapes)
+        for level in range(1, 5)
     ]
     return f"a ResNet of {'-'.join(map(str, stages))} blocks" if any(stages) else "no ResNet"

@@ -9,7 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from yolov7.checkpoint.conversion.reading import count_numbers, model_entries
+from yolov7.checkpoint.conversion.detectron2 import RESNET_RULES
+from yolov7.checkpoint.conversion.reading import (
+    count_numbers,
+    describe_resnet,
+    model_entries,
+)
 from yolov7.checkpoint.conversion.renaming import Shapes, fit_to_shapes, rename_by_rules
 
 _RULES = [
@@ -32,10 +37,7 @@ _RULES = [
         (r"^decoder\.cls_score\.", r"head.class_predictor."),
         (r"^decoder\.bbox_pred\.", r"head.box_predictor."),
         (r"^decoder\.object_pred\.", r"head.objectness_predictor."),
-        # ResNet: a convolution holds its norm.
-        (r"^backbone\.stem\.conv1\.norm\.", r"backbone.stem.0.norm."),
-        (r"^backbone\.stem\.conv1\.", r"backbone.stem.0.conv."),
-        (r"^(backbone\.res\d\.\d+\.(?:shortcut|conv\d))\.(weight|bias)$", r"\1.conv.\2"),
+        *RESNET_RULES,
         # CSPDarknet53; in its first residual block the 1x1 convolution before it.
         (r"^backbone\.conv1\.", r"backbone.stem.conv."),
         (r"^backbone\.bn1\.", r"backbone.stem.norm."),
@@ -98,10 +100,9 @@ def describe_yolof(shapes: Shapes) -> str:
     """Say which YOLOF entries of our names belong to."""
     if _CLASSES not in shapes or _BOXES not in shapes:
         return f"no YOLOF (it starts with {next(iter(shapes), 'nothing')})"
-    stages = [count_numbers(rf"backbone\.res{stage}\.(\d+)\..*", shapes) for stage in range(2, 6)]
     backbone = "another backbone"
-    if any(stages):
-        backbone = f"a ResNet of {'-'.join(map(str, stages))} blocks"
+    if "backbone.res2.0.conv1.conv.weight" in shapes:
+        backbone = describe_resnet(shapes)
     elif "backbone.dark1.down.conv.weight" in shapes:
         backbone = f"CSPDarknet53 (stem of {shapes['backbone.stem.conv.weight'][0]} channels)"
     anchors = shapes[_BOXES][0] // 4
