@@ -210,7 +210,8 @@ class ResNet(StagedBackbone):
             ConfigError: stages would stay frozen at them.
         """
         remedy = (
-            "give MODEL.WEIGHTS, such as YOLOF's (tools/convert_weights.py --source yolof), or "
+            "give MODEL.WEIGHTS, such as MSRA's ResNet of detectron2's model zoo "
+            "(tools/convert_weights.py --source detectron2) or YOLOF's (--source yolof), or "
             "take MODEL.BACKBONE.NAME TimmBackbone MODEL.BACKBONE.PRETRAINED True"
         )
         if self._freeze_at:
