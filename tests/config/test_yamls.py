@@ -178,3 +178,10 @@ def test_the_yolof_recipe_is_the_authors(name: str) -> None:
     assert yolo.ANCHORS == [[[side, side] for side in (16, 32, 64, 128, 256, 512)]]
     assert (yolo.CONF_THRESHOLD, yolo.NMS_THRESHOLD, yolo.IGNORE_THRESHOLD) == (0.05, 0.6, 0.7)
     assert (cfg.TEST.DETECTIONS_PER_IMAGE, cfg.TEST.CANDIDATES_PER_IMAGE) == (100, 1000)
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=identifier)
+def test_only_weights_from_elsewhere_stay_frozen(path: Path) -> None:
+    model = load_config(path).MODEL
+    head = path.read_text(encoding="utf-8").partition("_BASE_")[0]
+    assert model.BACKBONE.FREEZE_AT == 0 or model.BACKBONE.PRETRAINED or "MODEL.WEIGHTS" in head

@@ -162,7 +162,8 @@ def cfg(shapes, tmp_path):
     cfg.OUTPUT_DIR = str(tmp_path / "run")
     cfg.merge_from_list(
         ["MODEL.DEVICE", "cpu", "MODEL.META_ARCHITECTURE", "YOLOX", "MODEL.YOLO.CLASSES", 2,
-         "MODEL.BACKBONE.NAME", "CSPDarknet", "MODEL.YOLO.WIDTH_MUL", 0.125,
+         "MODEL.BACKBONE.NAME", "CSPDarknet", "MODEL.BACKBONE.FREEZE_AT", 0,
+         "MODEL.YOLO.WIDTH_MUL", 0.125,
          "MODEL.YOLO.DEPTH_MUL", 0.33, "MODEL.PIXEL_MEAN", [0.0, 0.0, 0.0],
          "MODEL.DARKNET.DEPTH_WISE", True, "INPUT.INPUT_SIZE", [64, 64],
          "SOLVER.IMS_PER_BATCH", 2, "SOLVER.MAX_ITER", 3, "SOLVER.WARMUP_ITERS", 0,

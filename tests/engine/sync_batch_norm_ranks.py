@@ -19,6 +19,7 @@ dist.init_process_group("gloo")
 cfg = get_config()
 cfg.merge_from_list(
     ["MODEL.META_ARCHITECTURE", "YOLOX", "MODEL.BACKBONE.NAME", "CSPDarknet",
+     "MODEL.BACKBONE.FREEZE_AT", 0,
      "MODEL.YOLO.WIDTH_MUL", 0.125, "MODEL.YOLO.DEPTH_MUL", 0.33, "MODEL.DEVICE", device,
      "MODEL.PIXEL_MEAN", [0.0, 0.0, 0.0], "MODEL.SYNC_BATCH_NORM", True]
 )  # fmt: skip

@@ -8,8 +8,8 @@ from yolov7.d2 import CfgNode
 def add_timm_config(cfg: CfgNode) -> None:
     """Add our keys for `TimmBackbone`.
 
-    detectron2's `MODEL.BACKBONE.FREEZE_AT` holds here too: 0 trains everything, 1 freezes the stem,
-    2 (its default) the stage of stride 4 too, and so on.
+    detectron2's `MODEL.BACKBONE.FREEZE_AT` holds for it, as for our other backbones: 0 trains
+    everything, 1 freezes the stem, 2 (its default) the stage of stride 4 too, and so on.
     """
     model = cfg.MODEL
 

@@ -119,7 +119,7 @@ def test_folded_norms_give_the_same() -> None:
 
 
 def test_random_weights_must_not_stay_frozen(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ConfigError, match=r"FREEZE_AT: stages .* give MODEL\.WEIGHTS"):
+    with pytest.raises(ConfigError, match=r"FREEZE_AT: parts .* give MODEL\.WEIGHTS"):
         ResNet(**SMALL, freeze_at=1).initialize_weights()
     ResNet(**SMALL).initialize_weights()
     assert not caplog.records

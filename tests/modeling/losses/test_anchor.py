@@ -191,9 +191,7 @@ def test_sums_and_counts_of_a_batch_are_those_of_its_images(assignment_cases) ->
         parts = []
         for image in range(3):
             single, targets, _ = assignment_cases.image_of(case, image)
-            parts.append(
-                criterion.pair_sums(single, targets, criterion.assign(single, targets)[0])
-            )
+            parts.append(criterion.pair_sums(single, targets, criterion.assign(single, targets)[0]))
         assert counts.tolist() == sum(count for _, count in parts).tolist()
         assert counts[-1].item() == 3
         assert counts[0].item() > 3

@@ -46,6 +46,7 @@ class CSPDarknet(StagedBackbone):
         depthwise: bool = False,
         activation: ModuleFactory = nn.SiLU,
         norm: NormFactory = yolo_batch_norm,
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -56,9 +57,11 @@ class CSPDarknet(StagedBackbone):
             out_features: names of the maps to return.
             depthwise: 3×3 convolutions as depthwise and pointwise ones, the stem's excepted.
             activation, norm: make these layers.
+            freeze_at: see `StagedBackbone.freeze_at`.
 
         Raises:
-            ConfigError: `out_features` has a name that is no stage.
+            ConfigError: `out_features` has a name that is no stage, or what is to be frozen is
+                none.
         """
         super().__init__(
             stage_strides=STAGE_STRIDES,
@@ -86,6 +89,7 @@ class CSPDarknet(StagedBackbone):
                 **parts,
             )
             self.add_module(name, nn.Sequential(*layers, block))
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -102,4 +106,5 @@ class CSPDarknet(StagedBackbone):
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
             "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }

@@ -44,6 +44,7 @@ class CSPDarknet53(StagedBackbone):
         dilated_c5: bool = False,
         activation: ModuleFactory = ACTIVATIONS["mish"],
         norm: NormFactory = darknet_batch_norm,
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -54,9 +55,11 @@ class CSPDarknet53(StagedBackbone):
             out_features: names of the maps to return.
             dilated_c5: the last stage has no stride, and all its 3×3 convolutions have dilation 2.
             activation, norm: make these layers.
+            freeze_at: see `StagedBackbone.freeze_at`.
 
         Raises:
-            ConfigError: `out_features` has a name that is no stage.
+            ConfigError: `out_features` has a name that is no stage, or what is to be frozen is
+                none.
         """
         strides = stage_strides(dilated_c5)
         widths = {name: stem_channels * 2**level for level, name in enumerate(strides, start=1)}
@@ -78,6 +81,7 @@ class CSPDarknet53(StagedBackbone):
             )
             self.add_module(name, stage)
             before = widths[name]
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -95,6 +99,7 @@ class CSPDarknet53(StagedBackbone):
             "dilated_c5": darknet.DILATED_C5,
             "activation": find_activation(darknet.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"),
             "norm": batch_norm_of(darknet.BN_EPSILON),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 
 

@@ -43,6 +43,7 @@ class CSPDarknetTiny(StagedBackbone):
         out_features: Sequence[str] = ("dark4", "dark5"),
         activation: ModuleFactory = ACTIVATIONS["leaky_relu"],
         norm: NormFactory = darknet_batch_norm,
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -50,9 +51,11 @@ class CSPDarknetTiny(StagedBackbone):
             stem_channels: width of the first convolution.
             out_features: names of the maps to return.
             activation, norm: make these layers.
+            freeze_at: see `StagedBackbone.freeze_at`.
 
         Raises:
-            ConfigError: `out_features` has a name that is no stage.
+            ConfigError: `out_features` has a name that is no stage, or what is to be frozen is
+                none.
         """
         super().__init__(
             stage_strides=STAGE_STRIDES,
@@ -74,6 +77,7 @@ class CSPDarknetTiny(StagedBackbone):
                 stage = PartialStage(channels, **parts)
             self.add_module(name, stage)
             channels *= 2
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -87,6 +91,7 @@ class CSPDarknetTiny(StagedBackbone):
             ),
             "activation": find_activation(darknet.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"),
             "norm": batch_norm_of(darknet.BN_EPSILON),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

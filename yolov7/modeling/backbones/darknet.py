@@ -48,6 +48,7 @@ class Darknet(StagedBackbone):
         out_features: Sequence[str] = ("dark3", "dark4", "dark5"),
         activation: ModuleFactory = ACTIVATIONS["leaky_relu"],
         norm: NormFactory = yolo_batch_norm,
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -57,9 +58,11 @@ class Darknet(StagedBackbone):
             stage_blocks: residual blocks of each of the five stages.
             out_features: names of the maps to return.
             activation, norm: make these layers.
+            freeze_at: see `StagedBackbone.freeze_at`.
 
         Raises:
-            ConfigError: `out_features` has a name that is no stage.
+            ConfigError: `out_features` has a name that is no stage, or what is to be frozen is
+                none.
         """
         super().__init__(
             stage_strides=STAGE_STRIDES,
@@ -77,6 +80,7 @@ class Darknet(StagedBackbone):
                 for _ in range(num_blocks)
             ]
             self.add_module(name, nn.Sequential(*layers))
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -98,4 +102,5 @@ class Darknet(StagedBackbone):
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
             "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }

@@ -59,6 +59,7 @@ class ELANNet(StagedBackbone):
         out_features: Sequence[str] = ("stage3", "stage4", "stage5"),
         activation: ModuleFactory = nn.SiLU,
         norm: NormFactory = yolo_batch_norm,
+        freeze_at: int = 0,
     ) -> None:
         """
         Args:
@@ -72,6 +73,7 @@ class ELANNet(StagedBackbone):
             num_branches: 1 for ELAN, more for E-ELAN.
             out_features: names of the maps to return.
             activation, norm: make these layers.
+            freeze_at: see `StagedBackbone.freeze_at`.
 
         Raises:
             ConfigError: `out_features` has a name that is no stage, the lists differ in length, or
@@ -110,6 +112,7 @@ class ELANNet(StagedBackbone):
             )
             self.add_module(name, nn.Sequential(transition, block))
             before = after
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -136,6 +139,7 @@ class ELANNet(StagedBackbone):
                 cfg.MODEL.NECK.IN_STRIDES, stage_strides(len(elan.CHANNELS)), backbone="ELANNet"
             ),
             "activation": find_activation(elan.ACTIVATION, key="MODEL.ELAN.ACTIVATION"),
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 
 

@@ -15,10 +15,8 @@ from yolov7.layers import (
     ConvNormAct,
     FrozenBatchNorm2d,
     NormFactory,
-    freeze_batch_norms,
 )
 from yolov7.modeling.backbones.stages import StagedBackbone, stages_of_strides
-from yolov7.utils.errors import ConfigError
 from yolov7.utils.expectations import expect
 from yolov7.utils.names import look_up
 
@@ -132,20 +130,17 @@ class ResNet(StagedBackbone):
             res5_dilation: 1, or 2 for DC5: every 3×3 convolution of the last stage is dilated.
             out_features: names of the maps to return.
             norm: makes the normalisation.
-            freeze_at: 0 trains everything; 1 freezes the stem, 2 `res2` as well and so on, batch
-                norms included.
+            freeze_at: see `StagedBackbone.freeze_at`; 1 freezes the stem, 2 `res2` as well.
 
         Raises:
             ConfigError: a stage, dilation or place to freeze does not exist.
         """
-        expect(0 <= freeze_at <= 5, "MODEL.BACKBONE.FREEZE_AT", "0 to 5 for a ResNet", freeze_at)
         strides = stage_strides(res5_dilation)
         super().__init__(
             stage_strides=strides,
             stage_channels={name: res2_channels << level for level, name in enumerate(strides)},
             out_features=out_features,
         )
-        self._freeze_at = freeze_at
         first = ConvNormAct(in_channels, stem_channels, 7, stride=2, norm=norm, activation=_relu)
         self.stem = nn.Sequential(first, nn.MaxPool2d(3, stride=2, padding=1))
         before, stride_before = stem_channels, 4
@@ -169,9 +164,7 @@ class ResNet(StagedBackbone):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for name in ["stem", *self.stage_names][:freeze_at]:
-            self.get_submodule(name).requires_grad_(False)
-            freeze_batch_norms(self.get_submodule(name))
+        self.freeze_at(freeze_at)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -214,11 +207,7 @@ class ResNet(StagedBackbone):
             "(tools/convert_weights.py --source detectron2) or YOLOF's (--source yolof), or "
             "take MODEL.BACKBONE.NAME TimmBackbone MODEL.BACKBONE.PRETRAINED True"
         )
-        if self._freeze_at:
-            raise ConfigError(
-                "MODEL.BACKBONE.FREEZE_AT: stages of the ResNet would stay frozen at random "
-                f"weights; {remedy}, or FREEZE_AT 0 to train them"
-            )
+        self.refuse_frozen("the ResNet", remedy=remedy)
         if any(isinstance(module, FrozenBatchNorm2d) for module in self.modules()):
             logger.warning(
                 "Frozen batch norms of the ResNet do nothing for random weights: %s, or "

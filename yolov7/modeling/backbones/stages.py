@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from yolov7.d2 import Backbone
+from yolov7.modeling.backbones.partly_frozen import PartlyFrozenBackbone
 from yolov7.utils.errors import ConfigError
+from yolov7.utils.expectations import expect
 
 
 def choose_stages(
@@ -56,11 +58,11 @@ def stages_of_strides(
     return [name for name, stride in stage_strides.items() if stride in strides]
 
 
-class StagedBackbone(Backbone):
+class StagedBackbone(PartlyFrozenBackbone):
     """A backbone that is a `stem` and stages in a row, of which some are returned.
 
     A subclass's constructor calls this one, then sets `stem` and adds a module for each of
-    `stage_names`, which end with the deepest stage that is asked for.
+    `stage_names`, which end with the deepest stage that is asked for, and calls `freeze_at`.
     """
 
     stem: nn.Module
@@ -87,6 +89,31 @@ class StagedBackbone(Backbone):
         self._out_feature_channels = {name: stage_channels[name] for name in chosen}
         names = list(stage_strides)
         self.stage_names = names[: names.index(chosen[-1]) + 1]
+        self._first_level = round(math.log2(stage_strides[names[0]]))
+
+    def freeze_at(self, level: int) -> None:
+        """Freeze the first parts, as detectron2 counts them.
+
+        Args:
+            level: 0 trains everything; n freezes the stem and the stages whose stride is 2^n or
+                less by design.
+
+        Raises:
+            ConfigError: there is no such stage.
+        """
+        deepest = self._first_level + len(self.stage_names) - 1
+        wanted = f"0 to {deepest} for {type(self).__name__} as it is used here"
+        expect(0 <= level <= deepest, "MODEL.BACKBONE.FREEZE_AT", wanted, level)
+        stages = self.stage_names[: max(level - self._first_level + 1, 0)]
+        self.freeze(["stem", *stages] if level else [])
+
+    def initialize_weights(self) -> None:
+        """Say what makes no sense with random weights, which are all that there are.
+
+        Raises:
+            ConfigError: parts would stay frozen at them.
+        """
+        self.refuse_frozen(type(self).__name__, remedy="give MODEL.WEIGHTS")
 
     @property
     def size_divisibility(self) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yolov7.d2 import BACKBONE_REGISTRY, Backbone, CfgNode, ShapeSpec, configurable
+from yolov7.d2 import BACKBONE_REGISTRY, CfgNode, ShapeSpec, configurable
 from yolov7.layers import FrozenBatchNorm2d, fold_batch_norms, freeze_batch_norms
+from yolov7.modeling.backbones.partly_frozen import PartlyFrozenBackbone
 from yolov7.modeling.backbones.timm_models import (
     FeatureMap,
     convolutions,
@@ -42,7 +43,7 @@ NORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
 
 
 @BACKBONE_REGISTRY.register()
-class TimmBackbone(Backbone):
+class TimmBackbone(PartlyFrozenBackbone):
     """A model of timm (github.com/huggingface/pytorch-image-models) without its classifier.
 
     Maps images (B, C, H, W) of any size to the maps of the asked strides, named by their level:
@@ -108,10 +109,7 @@ class TimmBackbone(Backbone):
                 f"MODEL.TIMM.NORM: {name} has no batch norm to freeze; leave it empty"
             )
         built = [feature for feature in maps if feature.index <= chosen[-1].index]
-        self._frozen = list(_leading_to(self.body, built, freeze_at, name))
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
-        self.train(self.training)
+        self.freeze(f"body.{path}" for path in _leading_to(self.body, built, freeze_at, name))
         for unused in unused_parameters(self.body, name, in_channels=in_channels):
             self.body.get_parameter(unused).requires_grad_(False)
 
@@ -154,11 +152,7 @@ class TimmBackbone(Backbone):
             self._needs_weights = False
             return
         remedy = "set MODEL.BACKBONE.PRETRAINED True"
-        if self._frozen:
-            raise ConfigError(
-                f"MODEL.BACKBONE.FREEZE_AT: parts of {name} would stay frozen at random weights; "
-                f"{remedy}, or FREEZE_AT 0 to train them"
-            )
+        self.refuse_frozen(name, remedy=remedy)
         if _has(self.body, FrozenBatchNorm2d):
             logger.warning(
                 "Frozen batch norms of %s do nothing for random weights: %s, or MODEL.TIMM.NORM "
@@ -169,13 +163,6 @@ class TimmBackbone(Backbone):
                 "%s starts from random weights; transformers hardly learn detection that way: %s.",
                 name, remedy,
             )  # fmt: skip
-
-    def train(self, mode: bool = True) -> TimmBackbone:
-        """Set the mode; frozen parts stay in eval mode, so that their batch norms keep still."""
-        super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
-        return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         if self.training and self._needs_weights:
@@ -209,10 +196,6 @@ class TimmBackbone(Backbone):
     def _load_from_state_dict(self, *args: Any) -> None:
         self._needs_weights = False
         super()._load_from_state_dict(*args)
-
-    def _frozen_modules(self) -> Iterator[nn.Module]:
-        # By name: the modules themselves may be exchanged, for synchronised batch norms.
-        return (self.body.get_submodule(name) for name in self._frozen)
 
 
 def _of_strides(maps: list[FeatureMap], strides: Sequence[int], name: str) -> list[FeatureMap]:
