@@ -57,11 +57,24 @@ def replace_tables(text: str, tables: str, name: object) -> str:
     return f"{before}{BEGIN}\n{tables}\n{END}{after}"
 
 
+def read_with_marks(path: Path) -> str:
+    """The text of a file in which there is a place for tables.
+
+    Raises:
+        UserError: it cannot be read, or does not have each mark once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--write: cannot read {path}: {error.strerror or error}") from error
+    replace_tables(text, "", path)
+    return text
+
+
 def main() -> None:
     arguments = parse_arguments()
-    text = arguments.write.read_text(encoding="utf-8") if arguments.write else ""
-    if arguments.write:
-        replace_tables(text, "", arguments.write)  # a mistake is told before the measurements
+    # A mistake is told before the measurements.
+    text = read_with_marks(arguments.write) if arguments.write else ""
     known = matrix_backbones()
     backbones, heads = arguments.backbones or list(known), arguments.heads or list(RECIPES)
     for table, names, key in ((known, backbones, "--backbones"), (RECIPES, heads, "--heads")):

@@ -63,6 +63,12 @@ def test_a_file_without_the_marks_is_refused_before_anything_is_measured(text, t
         script["replace_tables"](text, "tables", tmp_path / "models.md")
 
 
+def test_a_file_that_cannot_be_read_is_named(run, tmp_path, capsys):
+    run("--write", tmp_path / "nothing.md", expected_code=1)
+    err = capsys.readouterr().err
+    assert err.startswith("error: --write: cannot read ") and "nothing.md: No such file" in err
+
+
 def test_unknown_names_are_answered_with_the_nearest(run, capsys):
     run("--backbones", "resnet51", expected_code=1)
     assert "resnet50" in capsys.readouterr().err
