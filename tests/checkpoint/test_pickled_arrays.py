@@ -152,7 +152,7 @@ def test_no_instruction_changes_how_arrays_are_made(tmp_path, answer, state):
         for name, function in pickled_arrays._ANSWERS.items()
     }
     (tmp_path / "a.pkl").write_bytes(build(answer, state))
-    with pytest.raises(WeightsError, match="it changes how arrays are made"):
+    with pytest.raises(WeightsError, match="it changes how its values are made"):
         load_pickled_arrays(tmp_path / "a.pkl")
     assert before == {
         name: dict(vars(function)) if hasattr(function, "__dict__") else {}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from yolov7.checkpoint import pickled_modules
 from yolov7.checkpoint.pickled_modules import load_pickled_modules
 from yolov7.utils.errors import WeightsError
 
@@ -137,6 +138,27 @@ def test_calls_of_other_functions_are_refused(tmp_path, name, protocol):
     with pytest.raises(WeightsError, match=r"hostile\.pt names .* could run code, and is refused"):
         load_pickled_modules(tmp_path / "hostile.pt")
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [b"ctorch._utils\n_rebuild_parameter\n", b"ccollections\nOrderedDict\n", b"cmodels.a\nB\n"],
+)
+@pytest.mark.parametrize("state", [{"x": 1}, (None, {"__defaults__": (1,)})])
+def test_what_a_file_names_cannot_be_changed_by_it(tmp_path, named, state):
+    before = (
+        vars(pickled_modules._rebuild_parameter),
+        pickled_modules._rebuild_parameter.__defaults__,
+    )
+    content = b"\x80\x02}X\x05\x00\x00\x00model" + named + pickle.dumps(state, 2)[2:-1] + b"bs."
+    archive_of(content, tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match=r"a\.pt is damaged"):
+        load_pickled_modules(tmp_path / "a.pt")
+    after = (
+        vars(pickled_modules._rebuild_parameter),
+        pickled_modules._rebuild_parameter.__defaults__,
+    )
+    assert after == before == ({}, None)
 
 
 def test_a_known_module_name_lends_no_function(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from yolov7.checkpoint.pickled_calls import Answer
 from yolov7.utils.errors import WeightsError
 
 _NUMBER = re.compile(r"b1|[iu][1248]|f[248]")
@@ -73,20 +74,7 @@ class _Unpickler(pickle.Unpickler):
                 f"{self._path} names {module}.{name}, which is no array of numbers; a file that "
                 "asks for it could run code, and is refused. Use the file of the model zoo."
             )
-        return _Answer(answer)
-
-
-class _Answer:
-    """Stands for a function of the file, for one call; no instruction of a pickle can change it."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        raise ValueError("it changes how arrays are made")
+        return Answer(answer)
 
 
 class _Format:

@@ -16,13 +16,14 @@ import pickle
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from yolov7.checkpoint.pickled_calls import Answer
 from yolov7.utils.errors import WeightsError
 
 _STORAGES = {
@@ -122,9 +123,10 @@ class _Unpickler(pickle.Unpickler):
             raise WeightsError(f"{path} was written on a machine of another byte order.")
 
     def find_class(self, module: str, name: str) -> Any:
-        known = _KNOWN.get((module, name))
-        if known is not None:
-            return known
+        if (module, name) in _FUNCTIONS:
+            return Answer(_FUNCTIONS[module, name])
+        if (module, name) in _CONTAINERS:
+            return _CONTAINERS[module, name]
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         if _RECORDS.fullmatch(f"{module}.{name}"):
@@ -162,10 +164,12 @@ def _rebuild_parameter(data: Tensor, *_: Any) -> Tensor:
     return data
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
+_CONTAINERS: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
+}
+_FUNCTIONS: dict[tuple[str, str], Callable[..., Tensor]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
 }
