@@ -5,6 +5,7 @@ timm takes as long to import as the rest of the framework, so what uses it impor
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -267,39 +268,42 @@ def create_features(
     _drop_after_last_map(model)
     if out_indices is not None:
         arguments.pop("pretrained_cfg_overlay", None)
-        _check_any_size(name, in_channels, {**arguments, "pretrained": False})
+        arguments["pretrained"] = False
+        problem = _problem_with_other_sizes(name, in_channels, tuple(arguments.items()))
+        if problem:
+            raise ConfigError(
+                f"MODEL.TIMM.NAME: detectors see pictures of any size, and {name} {problem}. Take "
+                "another model, such as a ResNet, ConvNeXt, Swin or PVTv2"
+            )
     return model
 
 
-def _check_any_size(name: str, in_channels: int, arguments: dict[str, Any]) -> None:
-    """Refuse models whose maps fit pictures of one size alone, or not the whole picture.
+@functools.cache
+def _problem_with_other_sizes(
+    name: str, in_channels: int, arguments: tuple[tuple[str, Any], ...]
+) -> str:
+    """What is wrong with a model whose maps fit pictures of one size alone, or not a whole picture.
 
     Args:
         name: a model of timm.
         in_channels: C of the images.
-        arguments: those of the features that are asked for.
+        arguments: those of the features that are asked for, as (name, value).
 
-    Raises:
-        ConfigError: a picture of another size is an error, or a map lacks cells of it.
+    Returns:
+        words that follow the model's name; "" if nothing is wrong.
     """
     import timm
 
     with torch.device("meta"), torch.no_grad():
-        model = timm.create_model(name, features_only=True, in_chans=in_channels, **arguments)
+        model = timm.create_model(name, features_only=True, in_chans=in_channels, **dict(arguments))
         try:
             maps = model.eval()(torch.empty(1, in_channels, *_ODD_SIZE))
         except (AssertionError, RuntimeError, ValueError) as error:
             # What needs numbers cannot be judged without them.
             needs_numbers = "meta tensors" in str(error)
             reason = str(error) or type(error).__name__
-            problem = "" if needs_numbers else f"is not built for them: {reason}"
-        else:
-            problem = _wrong_size(model, maps)
-    if problem:
-        raise ConfigError(
-            f"MODEL.TIMM.NAME: detectors see pictures of any size, and {name} {problem}. Take "
-            "another model, such as a ResNet, ConvNeXt, Swin or PVTv2"
-        )
+            return "" if needs_numbers else f"is not built for them: {reason}"
+        return _wrong_size(model, maps)
 
 
 def _wrong_size(model: nn.Module, maps: list[Tensor]) -> str:
