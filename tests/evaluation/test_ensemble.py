@@ -137,3 +137,5 @@ def test_files_that_do_not_fit(dataset):
             ensemble(files_of(good, [bad]), dataset)
     with pytest.raises(UserError, match=r"1\.json has scores below 0"):
         ensemble(files_of(good, [row([0, 0, 9, 9], -1.5)]), dataset)
+    with pytest.raises(UserError, match=r"1\.json has boxes with negative sides"):
+        ensemble(files_of(good, [row([8, 8, 4, -4], 0.5)]), dataset)

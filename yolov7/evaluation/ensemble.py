@@ -86,6 +86,11 @@ def ensemble(
     for file, images in zip(files, by_file, strict=True):
         if any((image.scores < 0).any() for image in images):
             raise UserError(f"{file.path} has scores below 0: expected them in [0, 1], not logits.")
+        if any((image.boxes_xywh[:, 2:] < 0).any() for image in images):
+            raise UserError(
+                f"{file.path} has boxes with negative sides: expected [x, y, width, height] in "
+                "pixels, x and y of the upper left corner."
+            )
     return [
         _join(parts, ENSEMBLE_KINDS[kind], weights, iou_threshold, max_detections, score_threshold)
         for parts in zip(*by_file, strict=True)

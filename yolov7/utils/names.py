@@ -35,7 +35,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     near = closest(name, names)
     text = f" Did you mean '{near}'?" if near else ""
     if 0 < len(names) <= _MOST_LISTED:
-        text += f" There are: {', '.join(names)}."
+        text += f" There are: {', '.join(name or repr(name) for name in names)}."
     return text
 
 

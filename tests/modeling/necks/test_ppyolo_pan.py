@@ -149,6 +149,10 @@ def test_is_built_from_its_keys():
     pan.ACTIVATION = "mich"
     with pytest.raises(ConfigError, match=r"MODEL\.PPYOLO_PAN\.ACTIVATION.*mish"):
         build_neck(cfg, make_shapes([3, 5], [16, 32]))
+    for key, wrong in (("DROP_SIZE", 0), ("DROP_SHARE", 1.0)):
+        pan[key] = wrong
+        with pytest.raises(ConfigError, match=rf"MODEL\.PPYOLO_PAN\.{key}: .*, got {wrong}"):
+            build_neck(cfg, make_shapes([3, 5], [16, 32]))
 
 
 @pytest.mark.parametrize("strides", [[8], [8, 32], [16, 8]])

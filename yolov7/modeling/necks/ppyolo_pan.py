@@ -28,6 +28,7 @@ from yolov7.modeling.necks.features import (
 )
 from yolov7.modeling.registries import NECK_REGISTRY
 from yolov7.modeling.scaling import scaled_width
+from yolov7.utils.expectations import expect
 
 
 class DetectionBlock(CSPBlock):
@@ -128,12 +129,15 @@ class PPYOLOPAN(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]) -> dict[str, Any]:
         """Strides from `MODEL.NECK`, width from `MODEL.YOLO`, the rest from `MODEL.PPYOLO_PAN`."""
         strides, pan = sorted(cfg.MODEL.NECK.IN_STRIDES), cfg.MODEL.PPYOLO_PAN
+        share, size, key = pan.DROP_SHARE, pan.DROP_SIZE, "MODEL.PPYOLO_PAN"
+        expect(0 <= share < 1, f"{key}.DROP_SHARE", "a share in [0, 1)", share)
+        expect(size >= 1, f"{key}.DROP_SIZE", "at least 1", size)
         return {
             "input_shape": input_shape,
             "in_strides": strides,
             "out_channels": [2 * scaled_width(cfg, 16 * stride) for stride in strides],
-            "drop_share": pan.DROP_SHARE,
-            "drop_size": pan.DROP_SIZE,
+            "drop_share": share,
+            "drop_size": size,
             "activation": find_activation(pan.ACTIVATION, key="MODEL.PPYOLO_PAN.ACTIVATION"),
         }
 
