@@ -17,7 +17,6 @@ from yolov7.modeling.losses.assigned import AssignedCriterion
 from yolov7.modeling.losses.elementwise import (
     ElementwiseLoss,
     check_level_balance,
-    check_levels,
     elementwise_losses,
     term_weights,
 )
@@ -188,15 +187,6 @@ class AnchorCriterion(AssignedCriterion):
     def assign(self, predictions: DensePredictions, targets: Targets) -> tuple[Assignment, Tensor]:
         """As its base; a single class, which is not trained, looks certain to the assigner."""
         return super().assign(certain_if_single(predictions), targets)
-
-    def check(self, predictions: DensePredictions) -> None:
-        """Refuse predictions without objectness, or of another number of levels.
-
-        Raises:
-            ValueError, ConfigError: as for a call.
-        """
-        super().check(predictions)
-        check_levels(self.level_balance, predictions)
 
     def pair_sums(
         self, predictions: DensePredictions, targets: Targets, assignment: Assignment

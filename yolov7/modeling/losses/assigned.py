@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from yolov7.modeling.assignment import Assigner, Assignment
 from yolov7.modeling.box_coders import BoxCoder
 from yolov7.modeling.losses.diagnostics import log_assignment
+from yolov7.modeling.losses.elementwise import check_levels
 from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.losses.normalization import rank_normalizer
 from yolov7.modeling.predictions import DensePredictions
@@ -30,6 +31,8 @@ class AssignedCriterion(nn.Module):
     Attributes:
         loss_weights: ``{name: weight}``, read at every call; it may be changed during training.
         compares_auxiliary: False: it has no losses for an auxiliary head.
+        level_balance: weight of each level's objectness, finest first; None where levels count
+            alike.
 
     Args:
         assigner: called with predictions, decoded boxes and targets.
@@ -42,6 +45,7 @@ class AssignedCriterion(nn.Module):
     """
 
     compares_auxiliary = False
+    level_balance: tuple[float, ...] | None = None
 
     def __init__(
         self,
@@ -125,13 +129,15 @@ class AssignedCriterion(nn.Module):
         return self.assigner(predictions, boxes, targets), boxes
 
     def check(self, predictions: DensePredictions) -> None:
-        """Refuse predictions that the criterion cannot compare; these want an objectness.
+        """Refuse predictions without objectness, or of another number of levels than have weights.
 
         Raises:
             ValueError, ConfigError: as for a call.
         """
         if predictions.objectness_logits is None:
             raise ValueError(f"{type(self).__name__} needs predictions with objectness_logits")
+        if self.level_balance is not None:
+            check_levels(self.level_balance, predictions)
 
     def weighted_sums(
         self, terms: Mapping[str, Callable[[], Tensor]], *, like: Tensor

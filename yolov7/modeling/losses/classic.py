@@ -19,7 +19,6 @@ from yolov7.modeling.losses.elementwise import (
     ElementwiseLoss,
     center_loss,
     check_level_balance,
-    check_levels,
     elementwise_losses,
     term_weights,
 )
@@ -142,15 +141,6 @@ class ClassicCriterion(AssignedCriterion):
             "level_balance": criterion.LEVEL_BALANCE,
             "label_smoothing": smoothing,
         }
-
-    def check(self, predictions: DensePredictions) -> None:
-        """Refuse predictions without objectness, or of another number of levels.
-
-        Raises:
-            ValueError, ConfigError: as for a call.
-        """
-        super().check(predictions)
-        check_levels(self.level_balance, predictions)
 
     def pair_sums(
         self, predictions: DensePredictions, targets: Targets, assignment: Assignment
