@@ -26,13 +26,16 @@ def darknet_batch_norm(num_channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(num_channels, eps=1e-5, momentum=0.03)
 
 
-def batch_norm_of(epsilon: float) -> NormFactory:
+def batch_norm_of(epsilon: float, *, key: str) -> NormFactory:
     """What makes batch normalisation with another epsilon and the YOLO families' momentum, 0.03.
+
+    Args:
+        epsilon: added to the variance.
+        key: the config key that holds it, for the error message.
 
     Raises:
         ConfigError: the epsilon is not positive.
     """
-    key = "BN_EPSILON (of MODEL.DARKNET or MODEL.HEAD)"
     expect(epsilon > 0, key, "a number above 0", epsilon)
     return partial(nn.BatchNorm2d, eps=epsilon, momentum=0.03)
 

@@ -2,7 +2,6 @@
 
 import logging
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +43,9 @@ models = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def rule():
+def rule(reference_module):
     """The file rule of the recorded outputs."""
-    sys.path.insert(0, str(REFERENCE))
-    try:
-        import darknet_weights
-    finally:
-        sys.path.remove(str(REFERENCE))
-    return darknet_weights
+    return reference_module("darknet_weights")
 
 
 def build(name, *opts, device="cpu"):

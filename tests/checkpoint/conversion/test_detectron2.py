@@ -38,14 +38,9 @@ RESNETS = {
 
 
 @pytest.fixture(scope="module")
-def rule():
+def rule(reference_module):
     """The files' layouts and the rule that fills them."""
-    sys.path.insert(0, str(REFERENCE))
-    try:
-        import zoo_weights
-    finally:
-        sys.path.remove(str(REFERENCE))
-    return zoo_weights
+    return reference_module("zoo_weights")
 
 
 @pytest.fixture(scope="module")

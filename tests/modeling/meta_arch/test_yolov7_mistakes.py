@@ -85,7 +85,7 @@ def test_the_auxiliary_weight_is_not_negative():
 
 @pytest.mark.parametrize("name", ["AnchorCriterion", "DenseCriterion"])
 def test_an_auxiliary_head_needs_its_criterion(name):
-    with pytest.raises(ConfigError, match=rf"CRITERION\.NAME: {name} .*Take AuxiliaryCriterion"):
+    with pytest.raises(ConfigError, match=rf"CRITERION\.NAME: {name} .*take AuxiliaryCriterion"):
         build({**AUXILIARY, f"{CRITERION}.NAME": name})
 
 

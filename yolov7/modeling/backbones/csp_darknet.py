@@ -105,6 +105,6 @@ class CSPDarknet(StagedBackbone):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
-            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON, key="MODEL.DARKNET.BN_EPSILON"),
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }

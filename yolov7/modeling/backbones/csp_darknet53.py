@@ -98,7 +98,7 @@ class CSPDarknet53(StagedBackbone):
             ),
             "dilated_c5": darknet.DILATED_C5,
             "activation": find_activation(darknet.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"),
-            "norm": batch_norm_of(darknet.BN_EPSILON),
+            "norm": batch_norm_of(darknet.BN_EPSILON, key="MODEL.DARKNET.BN_EPSILON"),
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 

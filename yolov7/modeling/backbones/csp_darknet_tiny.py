@@ -90,7 +90,7 @@ class CSPDarknetTiny(StagedBackbone):
                 cfg.MODEL.NECK.IN_STRIDES, STAGE_STRIDES, backbone="CSPDarknetTiny"
             ),
             "activation": find_activation(darknet.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"),
-            "norm": batch_norm_of(darknet.BN_EPSILON),
+            "norm": batch_norm_of(darknet.BN_EPSILON, key="MODEL.DARKNET.BN_EPSILON"),
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 

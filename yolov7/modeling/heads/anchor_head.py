@@ -144,7 +144,7 @@ class AnchorHead(nn.Module):
             "num_classes": cfg.MODEL.YOLO.CLASSES,
             "anchors": cfg.MODEL.YOLO.ANCHORS,
             "activation": head_activation(cfg, cfg.MODEL.ELAN.ACTIVATION),
-            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON),
+            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON, key="MODEL.HEAD.BN_EPSILON"),
         }
 
     @property

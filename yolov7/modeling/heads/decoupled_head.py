@@ -109,7 +109,7 @@ class DecoupledHead(nn.Module):
             "prior_probability": cfg.MODEL.HEAD.PRIOR_PROBABILITY,
             "depthwise": cfg.MODEL.DARKNET.DEPTH_WISE,
             "activation": head_activation(cfg, cfg.MODEL.DARKNET.ACTIVATION),
-            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON),
+            "norm": batch_norm_of(cfg.MODEL.HEAD.BN_EPSILON, key="MODEL.HEAD.BN_EPSILON"),
         }
 
     def forward(self, features: Mapping[str, Tensor], images: ImageList) -> DensePredictions:

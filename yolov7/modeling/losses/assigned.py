@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 
 import torch
@@ -18,7 +18,7 @@ from yolov7.modeling.predictions import DensePredictions
 from yolov7.modeling.targets import Targets
 
 
-class AssignedCriterion(nn.Module):
+class AssignedCriterion(nn.Module, ABC):
     """Compares dense predictions with targets by the pairs that an assigner chooses.
 
     A subclass says by :meth:`pair_sums` what the pairs are worth. Its sums are divided by its count

@@ -8,11 +8,11 @@ from yolov7.utils.errors import ConfigError
 
 
 def refuse_auxiliary(criterion: nn.Module, auxiliary: object) -> None:
-    """Refuse the predictions of an auxiliary head, which would be left untrained.
+    """Refuse an auxiliary head or its predictions, which would be left untrained.
 
     Args:
-        criterion: the one that is called; the message names its class.
-        auxiliary: its argument of that name.
+        criterion: the one without losses for it; the message names its class.
+        auxiliary: the head, or what it predicts; None for neither.
 
     Raises:
         ConfigError: it is not None.

@@ -16,6 +16,7 @@ from yolov7.modeling.build import (
     build_postprocessor,
 )
 from yolov7.modeling.heads import AnchorHead
+from yolov7.modeling.losses.no_auxiliary import refuse_auxiliary
 from yolov7.modeling.meta_arch.detector import Detector
 from yolov7.modeling.padding import CenteredPadding
 from yolov7.utils.errors import ConfigError
@@ -54,11 +55,8 @@ class YOLOV7(Detector):
         trains_single_class = getattr(criterion, "trains_single_class", True)
         postprocessor = "DensePostprocessor" if trains_single_class else "AnchorPostprocessor"
         auxiliary_head = _build_auxiliary_head(cfg, neck)
-        if auxiliary_head is not None and not getattr(criterion, "compares_auxiliary", True):
-            raise ConfigError(
-                f"MODEL.CRITERION.NAME: {cfg.MODEL.CRITERION.NAME} has no losses for an auxiliary "
-                "head. Take AuxiliaryCriterion, or set MODEL.AUXILIARY_HEAD.CHANNELS to []"
-            )
+        if not getattr(criterion, "compares_auxiliary", True):
+            refuse_auxiliary(criterion, auxiliary_head)
         coarsest = max(spec.stride for spec in neck.output_shape().values())
         return {
             "backbone": backbone,

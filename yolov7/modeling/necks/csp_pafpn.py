@@ -98,7 +98,7 @@ class CSPPAFPN(nn.Module):
             "activation": find_activation(
                 cfg.MODEL.DARKNET.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"
             ),
-            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON),
+            "norm": batch_norm_of(cfg.MODEL.DARKNET.BN_EPSILON, key="MODEL.DARKNET.BN_EPSILON"),
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:

@@ -80,7 +80,7 @@ class TinyFPN(nn.Module):
             "in_strides": strides,
             "channels": [scaled_width(cfg, 8 * stride) for stride in strides],
             "activation": find_activation(darknet.ACTIVATION, key="MODEL.DARKNET.ACTIVATION"),
-            "norm": batch_norm_of(darknet.BN_EPSILON),
+            "norm": batch_norm_of(darknet.BN_EPSILON, key="MODEL.DARKNET.BN_EPSILON"),
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
